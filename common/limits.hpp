@@ -1,0 +1,48 @@
+// Every bound on what a client controls, in one place; the unit stands last in the name.
+//
+// Those that a client may want to know stand in `daemon.info` under `bounds`, with these names. Each has an error of
+// its own and a test at the bound and one past it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stint::limits {
+
+// Transport
+inline constexpr std::size_t line_bytes_max = 16U << 20U;            ///< one request line; past it the connection ends
+inline constexpr std::size_t inline_decode_bytes_max = 256U << 10U;  ///< longer lines are decoded off the I/O thread
+inline constexpr std::size_t batch_requests_max = 1'000;             ///< requests in one JSON-RPC batch
+inline constexpr std::size_t depth_levels_max = 64;                  ///< nesting of a request
+inline constexpr std::size_t answer_bytes_max = 16U << 20U;          ///< one answer line
+inline constexpr std::size_t pending_requests_max = 1'024;           ///< unanswered calls before reading pauses
+inline constexpr std::size_t waiting_requests_max = 1'024;           ///< waiting calls and open streams a connection
+inline constexpr std::size_t outbox_bytes_high = 1U << 20U;          ///< streams pause above this much unsent
+inline constexpr std::size_t request_id_bytes_max = 256;             ///< a string `id`
+
+// Jobs
+inline constexpr std::size_t name_bytes_max = 256;  ///< name, group, tag, task, user labels
+inline constexpr std::size_t tags_max = 64;
+inline constexpr std::size_t command_elements_max = 65'536;
+inline constexpr std::size_t command_bytes_max = 2U << 20U;  ///< the kernel's own ARG_MAX is of this size
+inline constexpr std::size_t env_entries_max = 4'096;
+inline constexpr std::size_t env_bytes_max = 1U << 20U;
+inline constexpr std::size_t path_bytes_max = 4'095;         ///< PATH_MAX less the NUL
+inline constexpr std::size_t submit_jobs_max = 100'000;      ///< jobs in one submit_many
+inline constexpr std::size_t wait_ids_max = 10'000;          ///< ids in one wait, results, cancel, forget
+inline constexpr std::size_t list_jobs_max = 1'000;          ///< jobs in one page of job.list
+inline constexpr std::int64_t priority_max = 1'000;          ///< and -1000
+inline constexpr double duration_seconds_max = 315'360'000;  ///< ten years
+inline constexpr std::uint64_t output_limit_bytes_max = 1ULL << 40U;
+inline constexpr std::uint64_t output_limit_bytes_default = 16ULL << 20U;
+inline constexpr std::size_t output_inline_bytes_max = 64U << 10U;   ///< a stream's output that travels with its result
+inline constexpr std::size_t output_chunk_bytes_max = 1U << 20U;     ///< data in one job.output answer
+inline constexpr std::size_t input_chunk_bytes_max = 8U << 20U;      ///< data in one job.input
+inline constexpr std::size_t record_payload_bytes_max = 4U << 10U;   ///< args and result that stay in the record
+inline constexpr std::size_t result_bytes_max = 16U << 20U;          ///< a task's result, encoded
+inline constexpr std::size_t shared_payload_bytes_min = 64U << 10U;  ///< from here host payloads go by sealed memfd
+
+// Wire numbers
+inline constexpr std::uint64_t id_max = (1ULL << 53U) - 1;  ///< ids, seq, tokens: exact in a double
+
+}  // namespace stint::limits

@@ -1,0 +1,95 @@
+// What the methods may ask of the daemon: the only door from api/ to what lies behind it. The engine implements it.
+//
+// I/O thread only. Functions that may fail at once throw Error; callbacks are called on the I/O thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/error.hpp"
+#include "common/protocol.hpp"
+#include "common/task_api.hpp"
+#include "daemon/core/scheduler.hpp"
+#include "daemon/db/store.hpp"
+
+namespace stint::feed {
+class Feed;
+}
+
+namespace stint::api {
+
+struct Submitted {
+  JobId first = 0;
+  core::PersistNumber after = 0;  ///< what the answer waits for; 0 for non-durable jobs
+};
+
+/// A piece of kept or live output, and whether the stream is still being written.
+struct OutputPiece {
+  std::string bytes;
+  std::uint64_t offset = 0;
+  std::uint64_t next = 0;
+  bool end = false;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // ---- questions
+  [[nodiscard]] virtual const core::Scheduler& scheduler() const = 0;
+  [[nodiscard]] virtual db::Store& store() = 0;
+  [[nodiscard]] virtual feed::Feed& feed() = 0;
+  [[nodiscard]] virtual const TaskRegistry& tasks() const = 0;
+  /// `daemon.info` and `daemon.stats` as JSON objects, less what api/ itself knows (bounds, capabilities, connections).
+  [[nodiscard]] virtual nlohmann::json info() const = 0;
+  [[nodiscard]] virtual nlohmann::json stats() const = 0;
+
+  /// Calls `done` once Persist `number` is durable: at once, inside this call, where it is already. With an Error
+  /// (`unavailable`) where it was refused. Calls are made in the order of their numbers.
+  virtual void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) = 0;
+
+  // ---- events
+  /// Jobs as they were decoded; executor and lane are resolved, task names checked (Errors name the field below
+  /// `field`). Throws `draining`, `unavailable`, `invalid_params`.
+  struct NewJob {
+    std::shared_ptr<const JobSpec> spec;
+    std::shared_ptr<const json::Raw> item;
+    std::optional<std::uint32_t> index;
+  };
+  virtual Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field) = 0;
+  virtual core::CancelResult cancel(std::span<const JobId> ids, bool force) = 0;
+  virtual core::CancelResult cancel_group(std::string_view group, bool force) = 0;
+  virtual core::PersistNumber forget(std::vector<JobId> ids) = 0;
+  virtual void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) = 0;
+  virtual void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) = 0;
+
+  /// Output of a job in any state; `wait` as in exec::OutputQuery: a queued job's output is waited for too. `attempt` 0
+  /// is the last. Errors: `not_found`, `purged`, `conflict` (not captured).
+  struct OutputQuestion {
+    JobId id = 0;
+    Attempt attempt = 0;
+    StreamName of = StreamName::out;
+    std::uint64_t offset = 0;
+    std::uint64_t limit = 0;
+    bool wait = false;
+  };
+  virtual void read_output(OutputQuestion question, std::function<void(std::optional<Error>, OutputPiece)> done) = 0;
+
+  /// The kept text of a finished job for `output: true` in answers: nothing where a stream was not captured or is larger
+  /// than limits::output_inline_bytes_max.
+  // (read directly from core::FinishedJob::end; it needs no call.)
+
+  /// Begins the shutdown; the answer is sent first.
+  virtual void shutdown(ShutdownMode mode) = 0;
+
+  /// Runs `work` on a thread of the pool and then `done` on the I/O thread: for decoding of huge lines.
+  virtual void offload(std::function<void()> work, std::function<void()> done) = 0;
+};
+
+}  // namespace stint::api

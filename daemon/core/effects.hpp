@@ -1,0 +1,124 @@
+// What the core hands back: facts to be stored, work to be started and stopped, news to be published.
+//
+// Values only. `after` is the number of the Persist that must be durable before the effect may happen; 0 is at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/job.hpp"
+
+namespace stint::core {
+
+/// Numbers Persist effects in the order in which they arise, from 1.
+using PersistNumber = std::uint64_t;
+
+/// Who submitted: one per connection, shared by its jobs.
+struct User {
+  std::uint32_t uid = 0;
+  std::string name;
+};
+
+/// What a job takes a slot of.
+enum class Lane : std::uint8_t { program, host, thread, coroutine };
+inline constexpr std::size_t lane_count = 4;
+
+/// A finished job: all that anybody may still ask of it. Built once, shared by store, streams and waiting calls.
+struct FinishedJob {
+  JobId id = 0;
+  Seq seq = 0;
+  Attempt attempt = 0;  ///< 0: never started
+  Outcome outcome{};
+  Time finished_at{};
+  std::shared_ptr<const User> user;
+  std::shared_ptr<const JobSpec> spec;
+  std::shared_ptr<const json::Raw> item;
+  std::optional<std::uint32_t> index;
+  std::string record;  ///< the record, encoded: answers splice it
+  EndReport end;       ///< exit code and kept output; of a job that never started: Lost with an empty message
+};
+using FinishedPtr = std::shared_ptr<const FinishedJob>;
+
+/// One job of a submit as it is stored.
+struct SubmittedJob {
+  std::shared_ptr<const JobSpec> spec;
+  std::shared_ptr<const json::Raw> item;
+  std::optional<std::uint32_t> index;
+};
+
+// Facts. A submit and the starts that it made possible are one Persist, so that they share a commit.
+struct SubmitFact {
+  JobId first = 0;  ///< the others follow without a gap
+  Time at{};
+  std::shared_ptr<const User> user;
+  std::vector<SubmittedJob> jobs;
+};
+struct StartFact {
+  JobId id = 0;
+  Attempt attempt = 0;
+};
+struct CancelFact {
+  JobId id = 0;
+};
+struct FinishFact {
+  FinishedPtr job;
+};
+struct ForgetFact {
+  std::vector<JobId> ids;
+};
+using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact>;
+
+/// True for new work, which a store without room refuses; the others are facts that must be recorded.
+[[nodiscard]] inline bool refusable(const Fact& fact) {
+  return std::holds_alternative<SubmitFact>(fact) || std::holds_alternative<StartFact>(fact);
+}
+
+/// To be made durable, all facts or none. Number 0: of a non-durable job: to be remembered, nothing waits for it.
+struct Persist {
+  PersistNumber number = 0;
+  std::vector<Fact> facts;
+};
+
+struct Start {
+  PersistNumber after = 0;
+  Lane lane{};
+  JobId id = 0;
+  Attempt attempt = 0;
+};
+
+struct Stop {
+  PersistNumber after = 0;
+  Lane lane{};
+  JobId id = 0;
+  Attempt attempt = 0;
+  bool force = false;
+};
+
+enum class EventKind : std::uint8_t { submitted, started, progress, stopping, finished };
+
+struct Publish {
+  PersistNumber after = 0;
+  EventKind kind{};
+  JobId id = 0;
+  Time at{};
+  std::shared_ptr<const JobSpec> spec;  ///< for the group
+  std::shared_ptr<const User> user;
+  Attempt attempt = 0;
+  double progress = 0;
+  std::string text;      ///< of progress
+  FinishedPtr finished;  ///< kind finished
+};
+
+/// Call `on_timer` at this time; replaces an earlier wish that is later.
+struct ArmTimer {
+  Time at{};
+};
+
+using Effect = std::variant<Persist, Start, Stop, Publish, ArmTimer>;
+using Effects = std::vector<Effect>;
+
+}  // namespace stint::core

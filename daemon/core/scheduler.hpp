@@ -1,0 +1,128 @@
+// The scheduler: which job runs when. A value; every decision of the daemon about jobs is made here.
+//
+// Functions take an event and the time and append effects; there is no I/O, no clock, no thread, no log. The same
+// sequence of events gives the same effects, so the whole of it runs in a simulation (tests/unit/simulation). A job
+// that cannot run stands in exactly one line and is touched again only when that line moves: no path scans all jobs.
+//
+// A finished job stays here until its FinishFact is durable (`on_durable`), then the store answers for it.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "daemon/core/effects.hpp"
+#include "daemon/core/job_table.hpp"
+#include "daemon/core/line.hpp"
+
+namespace stint::core {
+
+/// One job of a submit, already decoded and validated.
+struct Submission {
+  std::shared_ptr<const JobSpec> spec;
+  std::shared_ptr<const json::Raw> item;
+  std::optional<std::uint32_t> index;
+  ExecutorKind executor{};  ///< resolved: never empty
+  Lane lane{};
+};
+
+struct Config {
+  std::array<std::uint32_t, lane_count> slots{};  ///< by Lane
+  Duration ageing = std::chrono::seconds(1);      ///< how much age one point of priority is worth
+  JobId first_id = 1;
+  Seq first_seq = 1;
+};
+
+struct CancelResult {
+  std::vector<JobId> cancelled;
+  std::vector<JobId> stopping;
+  std::vector<JobId> already_finished;  ///< still here, waiting for its commit
+  std::vector<JobId> unknown;           ///< not here: finished and stored, or never existed
+};
+
+/// One exact reason why a job does not run.
+struct Reason {
+  enum class Kind : std::uint8_t { slots, draining } kind{};
+  Lane lane{};
+  std::uint64_t ahead = 0;  ///< jobs before it in the line
+};
+
+struct Counts {
+  std::array<std::uint64_t, lane_count> queued{};
+  std::array<std::uint64_t, lane_count> running{};
+  std::array<std::uint32_t, lane_count> slots{};
+  std::array<std::uint64_t, 7> outcomes{};  ///< by Outcome, since the start
+  std::uint64_t submitted = 0;
+  std::uint64_t stopping = 0;
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(Config config);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // ---- events; each appends its effects in the order in which they are to be applied
+
+  /// All or none; ids are consecutive. Returns the first id. Throws Error `draining`. Jobs that find a free slot start
+  /// in the same Persist. Submissions of one call must agree in `durable`.
+  JobId on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
+                  Effects& out);
+  void on_started(JobId id, Attempt attempt, Time at, std::string worker, std::optional<std::int32_t> pid, Effects& out);
+  void on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out);
+  /// The executor has told it to stop because its timeout has passed.
+  void on_stopping(JobId id, Attempt attempt, Time now, Effects& out);
+  /// Ends the attempt; gives the slot to the next in line. Ignored where the attempt is not running.
+  void on_ended(JobId id, Attempt attempt, EndReport report, Time now, Effects& out);
+  CancelResult on_cancel(std::span<const JobId> ids, bool force, Time now, Effects& out);
+  CancelResult on_cancel_group(std::string_view group, bool force, Time now, Effects& out);
+  /// Drops finished records from the store. The caller has checked that they are finished.
+  PersistNumber on_forget(std::vector<JobId> ids, Effects& out);
+  /// Everything up to `number` is on disk: finished jobs leave.
+  void on_durable(PersistNumber number);
+  /// Persist `number` was refused; called newest first. Undoes its new work exactly: a submit's jobs vanish, a start's
+  /// job stands in line again and is tried after an ArmTimer (0.1 s). Effects held for `number` are the caller's to drop.
+  void on_refused(PersistNumber number, Time now, Effects& out);
+  /// The time of an ArmTimer has come: starts that were refused are tried again.
+  void on_timer(Time now, Effects& out);
+  /// Capacity of a lane changes (a worker is gone, a worker is back).
+  void on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out);
+  /// Takes no new submits; runs what is here. When only daemon jobs are left they are told to stop.
+  void on_drain(Time now, Effects& out);
+  void on_undrain();
+
+  // ---- questions
+
+  [[nodiscard]] const Job* find(JobId id) const;
+  /// Unfinished jobs of a group in no particular order; stops when `visit` returns false.
+  void each_of_group(std::string_view group, const std::function<bool(const Job&)>& visit) const;
+  [[nodiscard]] std::uint64_t unfinished_in_group(std::string_view group) const;
+  /// Jobs here (unfinished, or finished and not durable) with an id above `after`, ascending; at most `limit` are visited.
+  void each_after(JobId after, std::size_t limit, const std::function<bool(const Job&)>& visit) const;
+  [[nodiscard]] std::vector<Reason> why(const Job& job) const;
+  [[nodiscard]] JobRecord record_of(const Job& job) const;
+  [[nodiscard]] Counts counts() const;
+  [[nodiscard]] bool draining() const;
+  /// No unfinished job is here.
+  [[nodiscard]] bool idle() const;
+  /// The newest Persist so far: what an answer built now must wait for.
+  [[nodiscard]] PersistNumber newest_persist() const;
+  [[nodiscard]] JobId last_id() const;
+  [[nodiscard]] Seq last_seq() const;
+
+  /// Re-derives every index and count from the jobs; throws std::logic_error that names the first difference.
+  void check() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace stint::core

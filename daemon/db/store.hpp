@@ -1,0 +1,71 @@
+// The store as the rest of the daemon sees it: it takes facts, answers later, and answers for finished jobs.
+//
+// All calls come from the I/O thread and all callbacks are called on it, in the order of the calls, never from inside
+// the call. What is asked after a commit was handed over sees what that commit recorded.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/core/effects.hpp"
+
+namespace stint::db {
+
+/// What a commit came to. Both are reported in one call: first the refusals, then the new bound.
+struct CommitResult {
+  std::vector<core::PersistNumber> refused;  ///< newest first; their facts that are not refusable were recorded
+  core::PersistNumber durable = 0;           ///< everything up to here is decided
+  std::string reason;                        ///< why something was refused, for people
+};
+
+enum class Presence : std::uint8_t { found, never_existed, purged };
+
+struct Found {
+  Presence presence = Presence::never_existed;
+  core::FinishedPtr job;
+};
+
+/// A page of finished jobs.
+struct ResultsQuery {
+  std::optional<std::string> group;  ///< only of this group
+  std::optional<std::uint32_t> uid;  ///< only of this user
+  Seq since = 0;                     ///< only after this seq
+  std::size_t limit = 256;
+};
+
+/// A page of finished jobs by id, for listings.
+struct ListQuery {
+  JobId after = 0;
+  JobId up_to = 0;          ///< inclusive; the caller merges with what is unfinished in this range
+  std::size_t limit = 256;  ///< rows looked at, matching or not
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// Called on the I/O thread after each commit.
+  using CommitCallback = std::function<void(const CommitResult&)>;
+  virtual void on_commit(CommitCallback callback) = 0;
+
+  /// Hands facts over; what piles up while one commit runs forms the next.
+  virtual void persist(core::Persist facts) = 0;
+
+  virtual void get(std::vector<JobId> ids, std::function<void(std::vector<Found>)> done) = 0;
+  /// In the order of seq.
+  virtual void results(ResultsQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) = 0;
+  /// In the order of id.
+  virtual void list(ListQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) = 0;
+  /// Ids of finished jobs that ended before `time`, at most `limit`.
+  virtual void ended_before(Time time, std::size_t limit, std::function<void(std::vector<JobId>)> done) = 0;
+  /// True where the group has, or had, a finished member.
+  virtual void knows_group(std::string group, std::function<void(bool)> done) = 0;
+
+  /// Commits what is there, then stops its thread. Callbacks that are outstanding are called before `done`.
+  virtual void close(std::function<void()> done) = 0;
+};
+
+}  // namespace stint::db

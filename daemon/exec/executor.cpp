@@ -1,0 +1,14 @@
+#include "daemon/exec/executor.hpp"
+
+namespace stint::exec {
+namespace {
+
+Error not_a_program() { return {ErrorKind::conflict, "the job is a task, not a program: it has no signals, input or output"}; }
+
+}  // namespace
+
+void Executor::signal(JobId, Attempt, int, DoneCallback done) { done(not_a_program()); }
+void Executor::write_input(JobId, Attempt, std::string, bool, DoneCallback done) { done(not_a_program()); }
+void Executor::read_output(OutputQuery, OutputCallback done) { done(not_a_program(), {}); }
+
+}  // namespace stint::exec

@@ -1,0 +1,49 @@
+// The daemon's worker processes: started by the zygote, the first, empty worker, and watched by it.
+//
+// The zygote is started before the daemon has threads; it forks every other worker, because nobody with threads or a
+// large heap forks. It reports a worker's death only when everything that the worker had started is gone too (a
+// runner's programs are found by their marker and killed there). I/O thread only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/error.hpp"
+#include "common/unique_fd.hpp"
+
+namespace stint::exec {
+
+enum class WorkerKind : std::uint8_t { runner, host };
+
+struct Worker {
+  std::string name;  ///< for example "runner-1"; its directory is STATE/workers/NAME
+  pid_t pid = -1;
+  UniqueFd socket;   ///< SOCK_SEQPACKET, connected, close-on-exec, non-blocking
+};
+
+struct WorkerDeath {
+  std::string name;
+  pid_t pid = -1;
+  int wait_status = 0;  ///< as waitpid gives it
+};
+
+class Workers {
+ public:
+  virtual ~Workers() = default;
+
+  /// Starts a worker under a new name and connects to it.
+  virtual void spawn(WorkerKind kind, std::function<void(std::optional<Error>, Worker)> done) = 0;
+
+  /// `died` is called once for the worker called `name`, when it is dead and its tree is gone.
+  virtual void on_death(const std::string& name, std::function<void(WorkerDeath)> died) = 0;
+
+  /// Waits until all workers have ended (the executors have closed their sockets, which makes them end), then ends the
+  /// zygote and calls `done`.
+  virtual void close(std::function<void()> done) = 0;
+};
+
+}  // namespace stint::exec
