@@ -59,7 +59,7 @@ struct Key {
   double max = 0;
   std::span<const std::string_view> words;  ///< of a word: what it may be
   std::string_view default_text;            ///< where the default depends on the machine: what it is; else empty
-  std::string_view text;                    ///< for people, one sentence
+  std::string_view doc;                     ///< for people, one sentence
   Value (*get)(const Config&) = nullptr;
   void (*set_unchecked)(Config&, const Value&) = nullptr;
 

@@ -6,13 +6,13 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "config/options.hpp"
+#include "config/paths.hpp"
 
 namespace stint::config {
 
@@ -21,10 +21,6 @@ class ConfigError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
-
-using Environment = std::map<std::string, std::string>;
-/// This process's environment.
-[[nodiscard]] Environment process_environment();
 
 /// The files that are looked at, in order; a missing one is not an error.
 struct Files {

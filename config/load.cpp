@@ -1,0 +1,176 @@
+// Loading: each source is laid over the one before it, and each value remembers where it came from.
+
+#include "config/load.hpp"
+
+#include <toml++/toml.h>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <thread>
+
+namespace stint::config {
+namespace {
+
+constexpr std::size_t file_bytes_max = 1U << 20U;
+
+[[noreturn]] void refuse(const std::string& where, const std::string& what) { throw ConfigError(where + ": " + what); }
+
+class Loader {
+ public:
+  explicit Loader(const Environment& environment) {
+    const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+    loaded_.config.socket = default_socket(environment);
+    loaded_.config.state_dir = default_state_dir(environment);
+    loaded_.config.process_slots = processors;
+    loaded_.config.process_hosts = processors;
+    loaded_.config.thread_threads = processors;
+    loaded_.origins.assign(keys().size(), "built-in");
+  }
+
+  void read_file(const std::filesystem::path& path, bool required) {
+    errno = 0;
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream) {
+      const int error = errno;
+      if (!required && (error == ENOENT || error == ENOTDIR)) return;
+      refuse(path.string(), "cannot be read: " + std::generic_category().message(error));
+    }
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) refuse(path.string(), "is a directory; a TOML file was expected");
+    std::string text(file_bytes_max + 1, '\0');
+    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(stream.gcount()));
+    if (text.size() > file_bytes_max)
+      refuse(path.string(), "is larger than " + std::to_string(file_bytes_max) + " bytes; a configuration was expected");
+    try {
+      walk(toml::parse(text, path.string()), {}, path.string());
+    } catch (const toml::parse_error& error) {
+      refuse(at(path.string(), error.source()), "not TOML: " + std::string(error.description()));
+    }
+  }
+
+  void read_environment(const Environment& environment) {
+    constexpr std::string_view prefix = "STINTD_";
+    for (auto entry = environment.lower_bound(std::string(prefix)); entry != environment.end(); ++entry) {
+      const auto& [variable, text] = *entry;
+      if (!variable.starts_with(prefix)) break;
+      set_text(key_of_variable(variable), text, variable);
+    }
+  }
+
+  void apply_flag(const FlagSetting& setting) {
+    const Key* key = find_key(setting.key);
+    if (key == nullptr) refuse(setting.flag, "unknown key '" + setting.key + "'" + suggestion(setting.key));
+    set_text(*key, setting.value, setting.flag);
+  }
+
+  Loaded take() {
+    loaded_.config.socket = std::filesystem::absolute(loaded_.config.socket).lexically_normal();
+    loaded_.config.state_dir = std::filesystem::absolute(loaded_.config.state_dir).lexically_normal();
+    return std::move(loaded_);
+  }
+
+ private:
+  static std::string at(const std::string& file, const toml::source_region& region) {
+    return file + ":" + std::to_string(region.begin.line) + ":" + std::to_string(region.begin.column);
+  }
+
+  static bool is_section(std::string_view name) {
+    for (const Key& key : keys())
+      if (key.name.starts_with(name) && key.name.substr(name.size()).starts_with('.')) return true;
+    return false;
+  }
+
+  static const Key& key_of_variable(const std::string& variable) {
+    std::vector<std::string> names;
+    for (const Key& key : keys()) {
+      if (key.variable() == variable) return key;
+      names.push_back(key.variable());
+    }
+    const auto near = nearest_name(variable, std::vector<std::string_view>(names.begin(), names.end()));
+    refuse(variable, "sets no key" + (near ? " (did you mean '" + *near + "'?)" : std::string{}));
+  }
+
+  void walk(const toml::table& table, const std::string& prefix, const std::string& file) {
+    for (const auto& [name, node] : table) {
+      const std::string path = prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
+      const Key* key = find_key(path);
+      if (key == nullptr && is_section(path)) {
+        if (!node.is_table()) refuse(at(file, name.source()), "'" + path + "' must be a table: [" + path + "]");
+        walk(*node.as_table(), path, file);
+        continue;
+      }
+      if (key == nullptr) refuse(at(file, name.source()), "unknown key '" + path + "'" + suggestion(path));
+      set(*key, value_of(node), at(file, node.source()), file + ":" + std::to_string(node.source().begin.line));
+    }
+  }
+
+  /// What no key takes (a boolean, a date, a list, a negative number) becomes nothing and is refused by the caller.
+  static std::optional<Value> value_of(const toml::node& node) {
+    if (const auto* integer = node.as_integer())
+      return integer->get() < 0 ? std::nullopt : std::optional<Value>(static_cast<std::uint64_t>(integer->get()));
+    if (const auto* number = node.as_floating_point()) return number->get();
+    if (const auto* text = node.as_string()) return text->get();
+    return std::nullopt;
+  }
+
+  void set(const Key& key, const std::optional<Value>& value, const std::string& where, const std::string& origin) {
+    if (!value) refuse(where, "'" + std::string(key.name) + "' must be " + key.expected());
+    try {
+      key.set(loaded_.config, *value);
+    } catch (const std::invalid_argument& error) {
+      refuse(where, "'" + std::string(key.name) + "' must be " + error.what() + ", not " + to_toml(*value));
+    }
+    origin_of(key) = origin;
+  }
+
+  void set_text(const Key& key, const std::string& text, const std::string& origin) {
+    try {
+      key.set_text(loaded_.config, text);
+    } catch (const std::invalid_argument& error) {
+      refuse(origin, "'" + std::string(key.name) + "' must be " + error.what() + ", not '" + text + "'");
+    }
+    origin_of(key) = origin;
+  }
+
+  std::string& origin_of(const Key& key) { return loaded_.origins[static_cast<std::size_t>(&key - keys().data())]; }
+
+  Loaded loaded_;
+};
+
+}  // namespace
+
+Files config_files(const Options& options, const Environment& environment) {
+  if (options.config_file) return {.optional = {}, .required = {*options.config_file}};
+  return {.optional = {"/etc/stint/personal.toml", user_config_file(environment)}, .required = {}};
+}
+
+Loaded load(const Options& options, const Environment& environment) {
+  return load(options, environment, config_files(options, environment));
+}
+
+Loaded load(const Options& options, const Environment& environment, const Files& files) {
+  Loader loader(environment);
+  for (const auto& file : files.optional) loader.read_file(file, false);
+  for (const auto& file : files.required) loader.read_file(file, true);
+  loader.read_environment(environment);
+  for (const FlagSetting& setting : options.settings) loader.apply_flag(setting);
+  return loader.take();
+}
+
+std::string print(const Loaded& loaded) {
+  std::string text;
+  std::string_view section;
+  for (std::size_t at = 0; at < keys().size(); ++at) {
+    const Key& key = keys()[at];
+    const auto dot = key.name.find('.');
+    const auto table = dot == std::string_view::npos ? std::string_view{} : key.name.substr(0, dot);
+    if (table != section) text.append(text.empty() ? "[" : "\n[").append(table).append("]\n");
+    section = table;
+    text.append(dot == std::string_view::npos ? key.name : key.name.substr(dot + 1)).append(" = ");
+    text.append(to_toml(key.get(loaded.config))).append("  # ").append(loaded.origins[at]).append("\n");
+  }
+  return text;
+}
+
+}  // namespace stint::config
