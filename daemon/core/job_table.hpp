@@ -1,0 +1,125 @@
+// The jobs that are here: unfinished, or finished and not yet on disk. Found by id, in order of id, and by group.
+//
+// Holds and links; decides nothing. A million queued jobs must fit, so a Job is small and what only a running one has
+// lies in its state. Part of the core: one thread, no I/O. Throws std::bad_alloc only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "daemon/core/effects.hpp"
+#include "daemon/core/paged_map.hpp"
+
+namespace stint::core {
+
+struct Group;
+
+/// Stands in its lane's line.
+struct Queued {
+  bool cancelled = false;  ///< its start was refused after somebody had cancelled it: ends with the next on_timer
+};
+
+/// What only some runs have.
+struct RunDetails {
+  std::string worker;
+  std::optional<double> progress;
+  std::string progress_text;
+};
+
+/// What is known of an attempt once it began.
+struct Run {
+  std::optional<Time> started_at;  ///< nothing until the executor has begun it
+  std::unique_ptr<RunDetails> details;
+  std::optional<std::int32_t> pid;
+};
+
+/// Why an attempt was told to stop; the first reason stays.
+enum class StopCause : std::uint8_t { none, cancelled, timed_out };
+
+/// Holds a slot: its Start has been emitted.
+struct Running {
+  Run run;
+  PersistNumber after = 0;  ///< the newest Persist that an effect about this attempt waits for
+  Phase phase = Phase::starting;
+  StopCause stop = StopCause::none;
+};
+
+/// Its FinishFact is not durable yet.
+struct Finished {
+  FinishedPtr job;
+  Run run;
+};
+
+struct Job {
+  JobId id = 0;
+  JobId parent = 0;  ///< 0: none
+  std::shared_ptr<const JobSpec> spec;
+  std::shared_ptr<const json::Raw> item;
+  std::shared_ptr<const User> user;
+  Time submitted_at{};
+  PersistNumber submitted_in = 0;  ///< 0: not durable
+  std::variant<Queued, Running, Finished> state;
+  // Neighbours in the group's list of unfinished jobs.
+  Group* group = nullptr;
+  Job* group_previous = nullptr;
+  Job* group_next = nullptr;
+  std::optional<std::uint32_t> index;
+  Attempt attempt = 0;  ///< 0 before the first start
+  Lane lane{};
+  ExecutorKind executor{};
+
+  [[nodiscard]] bool durable() const { return spec->durable; }
+  [[nodiscard]] bool is_queued() const { return std::holds_alternative<Queued>(state); }
+  [[nodiscard]] bool is_running() const { return std::holds_alternative<Running>(state); }
+  [[nodiscard]] bool is_finished() const { return std::holds_alternative<Finished>(state); }
+};
+
+/// The unfinished jobs of one label, oldest first; gone when there is none.
+struct Group {
+  std::string label;
+  Job* first = nullptr;
+  Job* last = nullptr;
+  std::uint64_t unfinished = 0;
+};
+
+class JobTable {
+ public:
+  /// Takes an unfinished job in and links it into its group.
+  Job& insert(std::unique_ptr<Job> job);
+  /// Unlinks it from its group: it is finished or vanishes.
+  void leave_group(Job& job);
+  /// Forgets a job that has left its group.
+  void erase(JobId id) { jobs_.take(id); }
+
+  [[nodiscard]] Job* find(JobId id) {
+    auto* const job = jobs_.find(id);
+    return job == nullptr ? nullptr : job->get();
+  }
+  [[nodiscard]] const Job* find(JobId id) const {
+    const auto* const job = jobs_.find(id);
+    return job == nullptr ? nullptr : job->get();
+  }
+  [[nodiscard]] const Group* group(std::string_view label) const;
+
+  /// Jobs with an id above `after`, ascending, until `visit(const Job&)` returns false.
+  template <class Visit>
+  void each_after(JobId after, Visit&& visit) const {
+    jobs_.each_after(after, [&](JobId, const std::unique_ptr<Job>& job) { return visit(std::as_const(*job)); });
+  }
+
+  [[nodiscard]] std::size_t size() const { return jobs_.size(); }
+  [[nodiscard]] std::size_t group_count() const { return groups_.size(); }
+  /// Re-derives the groups from the jobs; throws std::logic_error that names the first difference.
+  void check() const;
+
+ private:
+  PagedMap<std::unique_ptr<Job>> jobs_;
+  std::map<std::string, Group, std::less<>> groups_;  // nodes do not move: jobs point at them
+};
+
+}  // namespace stint::core
