@@ -99,6 +99,7 @@ void write_spec(json::Writer& writer, const JobRecord& record) {
 
 struct EndWriter {
   json::Writer& writer;
+  bool with_error;
 
   void operator()(const EndReport::Exited& end) const {
     writer.key("exit_code");
@@ -111,17 +112,19 @@ struct EndWriter {
   void operator()(const EndReport::Returned& end) const { write_payload(writer, "result", end.result); }
   void operator()(const EndReport::Failed& end) const {
     write_optional(writer, "exit_code", end.exit_code);
+    if (!with_error) return;
     writer.key("error");
     json::encode(writer, end.error);
   }
   void operator()(const EndReport::Lost& end) const {
+    if (!with_error) return;
     writer.key("error");
     json::encode(writer, JobError{"lost", end.message});
   }
 };
 
-void write_end(json::Writer& writer, const EndReport& end) {
-  std::visit(EndWriter{writer}, end.ending);
+void write_end(json::Writer& writer, const EndReport& end, bool with_error) {
+  std::visit(EndWriter{writer, with_error}, end.ending);
   write_optional(writer, "usage", end.usage);
   if (end.stdout_content) {
     writer.key("stdout");
@@ -199,7 +202,7 @@ void encode_record(json::Writer& writer, const JobRecord& record) {
   }
   write_optional(writer, "pid", record.pid);
   write_optional(writer, "progress", record.progress);
-  if (record.end != nullptr) write_end(writer, *record.end);
+  if (record.end != nullptr) write_end(writer, *record.end, !record.error.has_value());
   if (record.error) {
     writer.key("error");
     json::encode(writer, *record.error);

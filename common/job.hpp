@@ -201,7 +201,7 @@ struct OutputContent {
 /// How an attempt ended, as its executor saw it. Each Start is answered by exactly one of these.
 struct EndReport {
   struct Exited {
-    int code = 0;
+    int code;  // no initialiser: with one, g++ 12 finds no default constructor for the variant below
     bool operator==(const Exited&) const = default;
   };
   struct Signalled {

@@ -12,6 +12,8 @@
 namespace stint::json {
 namespace {
 
+constexpr std::size_t keep_bytes = limits::inline_decode_bytes_max;
+
 /// Finds the offset of a syntax error, which simdjson does not tell. Slow path: only text that was refused comes here.
 class OffsetFinder : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -49,30 +51,64 @@ class OffsetFinder : public nlohmann::json_sax<nlohmann::json> {
   std::size_t depth_ = 0;
 };
 
+Error too_deep() {
+  return limit_exceeded("the request is nested more than " + std::to_string(limits::depth_levels_max) + " levels deep",
+                        "depth_levels_max", limits::depth_levels_max);
+}
+
+/// Where the first number stands that no 64 bits can hold, in text that is well-formed up to `end`; JSON itself has no
+/// bounds on numbers, so the other parser takes some of them.
+std::optional<std::uint64_t> out_of_range_number(std::string_view text, std::size_t end) {
+  bool in_string = false;
+  for (std::size_t at = 0; at < end;) {
+    const char c = text[at];
+    if (in_string) {
+      in_string = c != '"';
+      at += c == '\\' ? 2 : 1;
+    } else if (c == '-' || (c >= '0' && c <= '9')) {
+      const std::size_t stop = std::min(text.find_first_not_of("+-.eE0123456789", at), text.size());
+      const std::string_view number = text.substr(at, stop - at);
+      const auto fits = [number](auto value) {
+        return std::from_chars(number.data(), number.data() + number.size(), value).ec != std::errc::result_out_of_range;
+      };
+      const bool real = number.find_first_of(".eE") != std::string_view::npos;
+      // Too small for a double is not an error: it reads as 0.
+      const bool tiny = real && number.find("e-") != std::string_view::npos;
+      const bool good = real ? tiny || fits(double{}) : number.front() == '-' ? fits(std::int64_t{}) : fits(std::uint64_t{});
+      if (!good) return at;
+      at = stop;
+    } else {
+      in_string = c == '"';
+      ++at;
+    }
+  }
+  return std::nullopt;
+}
+
 [[noreturn]] void throw_parse_error(std::string_view text, simdjson::error_code code) {
   if (code == simdjson::MEMALLOC) throw unavailable("out of memory while reading a request", "memory");
   OffsetFinder finder;
   const bool accepted = nlohmann::json::sax_parse(text.begin(), text.end(), &finder);
-  if (finder.too_deep) {
-    throw limit_exceeded("the request is nested more than " + std::to_string(limits::depth_levels_max) + " levels deep",
-                         "depth_levels_max", limits::depth_levels_max);
-  }
-  // What one parser takes and the other refuses are numbers out of the range of 64 bits.
-  Error error(ErrorKind::parse_error, accepted ? "a number is out of range: integers must fit into 64 bits"
-                                               : "not JSON: " + std::string(simdjson::error_message(code)));
-  error.offset = finder.offset;
+  if (finder.too_deep) throw too_deep();
+  const auto number = out_of_range_number(text, accepted ? text.size() : finder.offset);
+  Error error(ErrorKind::parse_error, number ? "a number is out of range: integers must fit into 64 bits, others into a double"
+                                             : "not JSON: " + std::string(simdjson::error_message(code)));
+  error.offset = number ? *number : finder.offset;
   throw error;
 }
 
-/// A segment of the path to a value, on the stack of the walk.
+/// A segment of the path to a value, on the stack of the walk: a key, or a place in a list.
 struct Step {
   const Step* parent;
   std::string_view key;
+  std::optional<std::size_t> index = std::nullopt;
+  std::size_t level = parent == nullptr ? 2 : parent->level + 1;  ///< nesting of what stands here, the document being 1
 };
 
 std::string path_of(const Step* step) {
   if (step == nullptr) return {};
   std::string parent = path_of(step->parent);
+  if (step->index) return parent + "[" + std::to_string(*step->index) + "]";
   if (parent.empty()) return std::string(step->key);
   return parent + "." + std::string(step->key);
 }
@@ -110,13 +146,20 @@ void refuse_double_keys_of(simdjson::dom::object object, const Step* path) {
 }
 
 void refuse_double_keys(Value value, const Step* path) {
+  // simdjson does not count what is empty.
+  if (path != nullptr && path->level > limits::depth_levels_max) throw too_deep();
   simdjson::dom::object object;
   simdjson::dom::array array;
   if (value.get(object) == simdjson::SUCCESS) {
     refuse_double_keys_of(object, path);
   } else if (value.get(array) == simdjson::SUCCESS) {
+    std::size_t index = 0;
     for (Value child : array) {
-      if (child.is_object() || child.is_array()) refuse_double_keys(child, path);
+      if (child.is_object() || child.is_array()) {
+        const Step step{path, {}, index};
+        refuse_double_keys(child, &step);
+      }
+      ++index;
     }
   }
 }
@@ -182,6 +225,12 @@ std::size_t sequence_length(std::string_view text) {
 }  // namespace
 
 Value Parser::parse(std::string_view text) {
+  // One large line must not keep its tape, which is many times its size, for the life of the parser.
+  const bool spacious = parser_.capacity() > keep_bytes && text.size() <= keep_bytes;
+  if (spacious) {
+    parser_ = simdjson::dom::parser();
+    copy_.shrink_to_fit();
+  }
   if (parser_.capacity() < text.size() || parser_.max_depth() != limits::depth_levels_max + 1) {
     // simdjson counts the root document as a level.
     if (parser_.allocate(std::max<std::size_t>(text.size(), 1024), limits::depth_levels_max + 1) != simdjson::SUCCESS) {
@@ -254,7 +303,13 @@ void Writer::unsigned_integer(std::uint64_t value) {
 void Writer::real(double value) {
   separate();
   if (std::isfinite(value)) {
-    append_number(out_, value);
+    // Without an exponent a large value would read as an integer that no 64 bits hold.
+    constexpr double plain_max = 1e15;
+    if (std::abs(value) < plain_max) {
+      append_number(out_, value);
+    } else {
+      append_number(out_, value, std::chars_format::scientific);
+    }
   } else {
     out_ += "null";
   }

@@ -37,6 +37,9 @@ class Parser {
   /// The same for text without padding behind it; copies it.
   [[nodiscard]] Value parse_copy(std::string_view text);
 
+  /// The longest text that fits without allocating; shrinks with the first short text after a long one.
+  [[nodiscard]] std::size_t capacity() const { return parser_.capacity(); }
+
  private:
   simdjson::dom::parser parser_;
   std::string copy_;

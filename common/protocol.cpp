@@ -32,9 +32,14 @@ void SubmitManyRequest::validate(const json::Path& path) const {
   }
   if (job_template->is_program()) {
     for (std::size_t i = 0; i < items->size(); ++i) {
-      const char first = (*items)[i].text.front();
-      if (first == '"' || first == '-' || (first >= '0' && first <= '9')) continue;
-      json::refuse(path.field("items").element(i), "a string or a number for a program");
+      const std::string& item = (*items)[i].text;
+      const char first = item.front();
+      const bool fits = first == '"' || first == '-' || (first >= '0' && first <= '9');
+      if (!fits) json::refuse(path.field("items").element(i), "a string or a number for a program");
+      // Looked at closely only where the escape of a NUL may stand in it.
+      if (item.find("u0000") != std::string::npos && item_text((*items)[i]).find('\0') != std::string::npos) {
+        json::refuse(path.field("items").element(i), "a string without NUL bytes");
+      }
     }
   }
 }
