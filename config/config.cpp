@@ -81,9 +81,8 @@ constexpr double day = 86'400;
 
 // The default of a member stands in its initialiser; of the few that depend on the machine, in load().
 constexpr std::array table{
-    key<&Config::socket>("socket",
-                         "The Unix socket that clients connect to; a path below /tmp/stint-UID must lie in a directory of ours.",
-                         0, 0, "$XDG_RUNTIME_DIR/stint/stint.sock, or /tmp/stint-UID/stint.sock"),
+    key<&Config::socket>("socket", "The Unix socket that clients connect to; its path has at most 107 bytes.", 0, 0,
+                         "$XDG_RUNTIME_DIR/stint/stint.sock, or /tmp/stint-UID/stint.sock"),
     key<&Config::state_dir>("state_dir", "Where output, workers' files and the log are kept; made with mode 0700.", 0, 0,
                             "$XDG_STATE_HOME/stint, or ~/.local/state/stint"),
     key<&Config::process_slots>("process.slots", "How many programs run at once.", 1, 65'536, "the number of processors"),
@@ -245,7 +244,7 @@ std::string documented_toml() {
     if (section != table_name) text.append("\n[").append(section).append("]\n");
     table_name = section;
     const auto leaf = dot == std::string_view::npos ? row.name : row.name.substr(dot + 1);
-    text.append("\n# ").append(row.doc).append("\n# ").append(row.expected());
+    text.append("\n# ").append(row.doc).append("\n# Value: ").append(row.expected());
     if (!row.default_text.empty()) text.append("; default: ").append(row.default_text);
     text.append("\n#").append(leaf).append(" = ");
     text.append(row.type == Type::path ? std::string("\"…\"") : to_toml(row.get(defaults))).append("\n");

@@ -1,8 +1,8 @@
 // Every value that an administrator can set, and the one table of keys that loads, checks, documents and prints them.
 //
-// Values only: nothing here opens a file or asks the environment (config/load.hpp does, config/paths.hpp names the
-// defaults). Durations are Duration (microseconds) inside and seconds in files; sizes are bytes. Any thread; the only
-// thing thrown is std::invalid_argument, by Key::set, with what was expected.
+// Values only: nothing here opens a file or asks the environment (config/load.hpp does). Durations are Duration (microseconds)
+// inside and seconds in files; sizes are bytes. Any thread; the only thing thrown is std::invalid_argument, by Key::set, with
+// what was expected.
 #pragma once
 
 #include <cstdint>

@@ -3,10 +3,15 @@
 #include "config/load.hpp"
 
 #include <toml++/toml.h>
+
+#include <unistd.h>
+
 #include <fstream>
 #include <iterator>
 #include <system_error>
 #include <thread>
+#include "common/nearest.hpp"
+#include "common/socket_paths.hpp"
 
 namespace stint::config {
 namespace {
@@ -17,10 +22,10 @@ constexpr std::size_t file_bytes_max = 1U << 20U;
 
 class Loader {
  public:
-  explicit Loader(const Environment& environment) {
+  Loader() {
     const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
-    loaded_.config.socket = default_socket(environment);
-    loaded_.config.state_dir = default_state_dir(environment);
+    loaded_.config.socket = default_socket_path();
+    loaded_.config.state_dir = default_state_dir();
     loaded_.config.process_slots = processors;
     loaded_.config.process_hosts = processors;
     loaded_.config.thread_threads = processors;
@@ -140,17 +145,27 @@ class Loader {
 
 }  // namespace
 
-Files config_files(const Options& options, const Environment& environment) {
-  if (options.config_file) return {.optional = {}, .required = {*options.config_file}};
-  return {.optional = {"/etc/stint/personal.toml", user_config_file(environment)}, .required = {}};
+Environment process_environment() {
+  Environment environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view pair(*entry);
+    const auto equals = pair.find('=');
+    if (equals != std::string_view::npos) environment.emplace(pair.substr(0, equals), pair.substr(equals + 1));
+  }
+  return environment;
 }
 
-Loaded load(const Options& options, const Environment& environment) {
-  return load(options, environment, config_files(options, environment));
+Files config_files(const Options& options) {
+  if (options.config_file) return {.optional = {}, .required = {*options.config_file}};
+  Files files{.optional = {"/etc/stint/personal.toml"}, .required = {}};
+  if (const auto directory = default_config_dir(); !directory.empty()) files.optional.push_back(directory / "stint.toml");
+  return files;
 }
+
+Loaded load(const Options& options, const Environment& environment) { return load(options, environment, config_files(options)); }
 
 Loaded load(const Options& options, const Environment& environment, const Files& files) {
-  Loader loader(environment);
+  Loader loader;
   for (const auto& file : files.optional) loader.read_file(file, false);
   for (const auto& file : files.required) loader.read_file(file, true);
   loader.read_environment(environment);

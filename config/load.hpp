@@ -6,13 +6,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "config/options.hpp"
-#include "config/paths.hpp"
 
 namespace stint::config {
 
@@ -22,13 +22,17 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+using Environment = std::map<std::string, std::string>;
+/// This process's environment.
+[[nodiscard]] Environment process_environment();
+
 /// The files that are looked at, in order; a missing one is not an error.
 struct Files {
   std::vector<std::filesystem::path> optional;
   std::vector<std::filesystem::path> required;
 };
 /// `--config` alone where it is given, else the files of a personal daemon.
-[[nodiscard]] Files config_files(const Options& options, const Environment& environment);
+[[nodiscard]] Files config_files(const Options& options);
 
 struct Loaded {
   Config config;
