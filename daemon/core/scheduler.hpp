@@ -112,6 +112,9 @@ class Scheduler {
   [[nodiscard]] bool draining() const;
   /// No unfinished job is here.
   [[nodiscard]] bool idle() const;
+  /// The job's submit was refused: effects about it that are still held, for whichever number, are to be dropped. Known
+  /// until all that was emitted before the refusal is decided.
+  [[nodiscard]] bool was_refused(JobId id) const;
   /// The newest Persist so far: what an answer built now must wait for.
   [[nodiscard]] PersistNumber newest_persist() const;
   [[nodiscard]] JobId last_id() const;

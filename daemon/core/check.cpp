@@ -1,0 +1,102 @@
+// Scheduler::check(): derives every index and count from the jobs again and compares.
+#include <stdexcept>
+#include <string>
+
+#include "daemon/core/scheduler_state.hpp"
+
+namespace stint::core {
+namespace {
+
+template <class T>
+void expect(const T& derived, const T& kept, const char* what) {
+  if (derived == kept) return;
+  throw std::logic_error(std::string(what) + ": the jobs say " + std::to_string(derived) + ", kept is " + std::to_string(kept));
+}
+
+[[noreturn]] void wrong(const Job& job, const char* what) {
+  throw std::logic_error("job " + std::to_string(job.id) + ": " + what);
+}
+
+struct Derived {
+  std::array<std::uint64_t, lane_count> running{};
+  std::array<std::uint64_t, lane_count> durable{};
+  std::array<std::uint64_t, lane_count> transient{};
+  std::uint64_t stopping = 0;
+  std::uint64_t foreground = 0;
+  std::uint64_t finished = 0;
+  std::uint64_t unfinished = 0;
+  std::uint64_t doomed = 0;
+};
+
+}  // namespace
+
+void Scheduler::check() const {
+  const State& s = *state_;
+  Derived derived;
+  s.table.each_after(0, [&](const Job& job) {
+    const auto lane = static_cast<std::size_t>(job.lane);
+    if (job.id >= s.next_id) wrong(job, "its id was never given");
+    const bool stands = s.lanes[lane].line(job.durable()).contains(s.place(job));
+    if (stands != job.is_queued()) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
+    if (job.is_finished()) {
+      ++derived.finished;
+      if (std::get<Finished>(job.state).job->seq >= s.next_seq) wrong(job, "its seq was never given");
+      return true;
+    }
+    ++derived.unfinished;
+    derived.foreground += job.spec->daemon ? 0 : 1;
+    if (const auto* const queued = std::get_if<Queued>(&job.state)) {
+      ++(job.durable() ? derived.durable : derived.transient)[lane];
+      derived.doomed += queued->cancelled ? 1 : 0;
+      return true;
+    }
+    const auto& running = std::get<Running>(job.state);
+    ++derived.running[lane];
+    derived.stopping += running.phase == Phase::stopping ? 1 : 0;
+    if (job.attempt == 0) wrong(job, "runs without an attempt");
+    if ((running.phase == Phase::stopping) != (running.stop != StopCause::none)) wrong(job, "its phase does not fit its stop");
+    if (job.durable() != (running.after != 0)) wrong(job, "its start was not recorded");
+    return true;
+  });
+
+  for (std::size_t i = 0; i < lane_count; ++i) {
+    const Permits& permits = s.lanes[i];
+    permits.durable.check();
+    permits.transient.check();
+    expect(derived.running[i], permits.used, "slots in use");
+    expect(derived.durable[i], permits.durable.size(), "durable line");
+    expect(derived.transient[i], permits.transient.size(), "transient line");
+    const bool startable = !permits.transient.empty() || (!permits.durable.empty() && !s.starts_held);
+    if (permits.any_free() && startable) throw std::logic_error("a slot is idle while a job waits for it");
+  }
+  expect(derived.stopping, s.stopping, "stopping");
+  expect(derived.foreground, s.foreground, "foreground");
+  expect(derived.unfinished + derived.finished, static_cast<std::uint64_t>(s.table.size()), "jobs");
+  s.table.check();
+
+  std::uint64_t announced = 0;
+  PersistNumber last = 0;
+  for (const auto& entry : s.log.finishes()) {
+    if (entry.number < last || entry.number > s.newest_persist) throw std::logic_error("finishes wait out of order");
+    last = entry.number;
+    const Job* const job = s.table.find(entry.id);
+    if (job == nullptr) continue;  // its submit was refused
+    if (!job->is_finished()) wrong(*job, "waits for its finish to be durable and is not finished");
+    ++announced;
+  }
+  expect(derived.finished, announced, "finished jobs that wait for a commit");
+
+  std::uint64_t doomed = 0;
+  for (const JobId id : s.doomed) {
+    const Job* const job = s.table.find(id);
+    const auto* const queued = job == nullptr ? nullptr : std::get_if<Queued>(&job->state);
+    doomed += queued != nullptr && queued->cancelled ? 1 : 0;
+  }
+  expect(derived.doomed, doomed, "cancelled jobs whose start was refused");
+
+  std::uint64_t ended = 0;
+  for (const auto count : s.outcomes) ended += count;
+  expect(ended + derived.unfinished, s.submitted, "submitted");
+}
+
+}  // namespace stint::core

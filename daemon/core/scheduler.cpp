@@ -1,0 +1,232 @@
+#include "daemon/core/scheduler.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "common/error.hpp"
+#include "daemon/core/scheduler_state.hpp"
+
+namespace stint::core {
+namespace {
+
+/// How long durable starts wait after the store has refused one.
+constexpr Duration refused_pause = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Scheduler::Scheduler(Config config) : state_(std::make_unique<State>(config)) {}
+Scheduler::~Scheduler() = default;
+
+// ---- events
+
+JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
+                           Effects& out) {
+  State& s = *state_;
+  if (s.draining) {
+    throw Error(ErrorKind::draining, "the daemon is draining and takes no new work; submit again when that has ended");
+  }
+  const JobId first = s.next_id;
+  if (jobs.empty()) return first;
+  const bool durable = jobs.front().spec->durable;
+  if (std::ranges::any_of(jobs, [durable](const Submission& each) { return each.spec->durable != durable; })) {
+    throw std::logic_error("on_submit: durable and other jobs in one call");
+  }
+
+  Step step(now, s.newest_persist, out);
+  PersistNumber number = 0;
+  if (durable) {
+    SubmitFact fact{first, now, user, {}};
+    fact.jobs.reserve(jobs.size());
+    for (const auto& each : jobs) fact.jobs.push_back({each.spec, each.item, each.index});
+    number = step.record(std::move(fact));
+    s.log.submitted(number, first, jobs.size());
+  }
+  for (auto& each : jobs) s.enter(step, std::move(each), user, parent.value_or(0), number);
+  s.fill_all(step);
+  return first;
+}
+
+void Scheduler::on_started(JobId id, Attempt attempt, Time at, std::string worker, std::optional<std::int32_t> pid,
+                           Effects& out) {
+  State& s = *state_;
+  Job* const job = s.running(id, attempt);
+  if (job == nullptr || std::get<Running>(job->state).run.started_at) return;
+  Step step(at, s.newest_persist, out);
+  s.begin(step, *job, at, std::move(worker), pid);
+}
+
+void Scheduler::on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out) {
+  Job* const job = state_->running(id, attempt);
+  if (job == nullptr) return;
+  auto& run = std::get<Running>(job->state).run;
+  if (!run.details) run.details = std::make_unique<RunDetails>();
+  run.details->progress = value;
+  out.emplace_back(Publish{0, EventKind::progress, id, now, job->spec, job->user, attempt, value, std::move(text), nullptr});
+}
+
+void Scheduler::on_stopping(JobId id, Attempt attempt, Time now, Effects& out) {
+  State& s = *state_;
+  Job* const job = s.running(id, attempt);
+  if (job == nullptr) return;
+  Step step(now, s.newest_persist, out);
+  s.note_timeout(step, *job);
+}
+
+void Scheduler::on_ended(JobId id, Attempt attempt, EndReport report, Time now, Effects& out) {
+  State& s = *state_;
+  Job* const job = s.running(id, attempt);
+  if (job == nullptr) return;
+  Step step(now, s.newest_persist, out);
+  Permits& permits = s.lane(*job);
+  s.finish_running(step, *job, std::move(report));
+  s.stop_daemons(step);
+  s.fill(step, permits);
+}
+
+CancelResult Scheduler::on_cancel(std::span<const JobId> ids, bool force, Time now, Effects& out) {
+  State& s = *state_;
+  Step step(now, s.newest_persist, out);
+  CancelResult result;
+  for (const JobId id : ids) {
+    if (Job* const job = s.table.find(id)) {
+      s.cancel(step, *job, force, result);
+    } else {
+      result.unknown.push_back(id);
+    }
+  }
+  s.stop_daemons(step);
+  return result;
+}
+
+CancelResult Scheduler::on_cancel_group(std::string_view group, bool force, Time now, Effects& out) {
+  State& s = *state_;
+  Step step(now, s.newest_persist, out);
+  CancelResult result;
+  const Group* const found = s.table.group(group);
+  for (Job* job = found == nullptr ? nullptr : found->first; job != nullptr;) {
+    Job* const next = job->group_next;  // a job that finishes leaves the list
+    s.cancel(step, *job, force, result);
+    job = next;
+  }
+  s.stop_daemons(step);
+  return result;
+}
+
+PersistNumber Scheduler::on_forget(std::vector<JobId> ids, Effects& out) {
+  State& s = *state_;
+  if (ids.empty()) return s.newest_persist;
+  Step step(Time{}, s.newest_persist, out);
+  return step.record(ForgetFact{std::move(ids)});
+}
+
+void Scheduler::on_durable(PersistNumber number) {
+  State& s = *state_;
+  s.log.decided(number, [&s](JobId id) { s.table.erase(id); });
+}
+
+// Emits no fact: what is refused next may be the very submit that the fact would be about. All that needs one waits
+// for the timer.
+void Scheduler::on_refused(PersistNumber number, Time now, Effects& out) {
+  State& s = *state_;
+  for (const auto& entry : s.log.starts_of(number)) {
+    Job* const job = s.table.find(entry.id);
+    if (job != nullptr && job->is_running()) s.put_back(*job);
+  }
+  for (const auto& entry : s.log.submits_of(number)) {
+    for (JobId id = entry.first; id < entry.first + entry.count; ++id) {
+      if (Job* const job = s.table.find(id)) s.vanish(*job);
+    }
+    s.log.refused(entry, s.newest_persist);
+  }
+  s.starts_held = true;
+  Step step(now, s.newest_persist, out);
+  s.fill_all(step);
+  step.emit(ArmTimer{now + refused_pause});
+}
+
+void Scheduler::on_timer(Time now, Effects& out) {
+  State& s = *state_;
+  Step step(now, s.newest_persist, out);
+  s.starts_held = false;
+  for (const JobId id : std::exchange(s.doomed, {})) {
+    Job* const job = s.table.find(id);
+    if (job != nullptr && job->is_queued()) s.finish_queued(step, *job);
+  }
+  s.stop_daemons(step);
+  s.fill_all(step);
+}
+
+void Scheduler::on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out) {
+  State& s = *state_;
+  Permits& permits = s.lanes[static_cast<std::size_t>(lane)];
+  permits.capacity = slots;
+  Step step(now, s.newest_persist, out);
+  s.fill(step, permits);
+}
+
+void Scheduler::on_drain(Time now, Effects& out) {
+  State& s = *state_;
+  s.draining = true;
+  Step step(now, s.newest_persist, out);
+  s.stop_daemons(step);
+}
+
+void Scheduler::on_undrain() {
+  state_->draining = false;
+  state_->daemons_stopped = false;
+}
+
+// ---- questions
+
+const Job* Scheduler::find(JobId id) const { return std::as_const(state_->table).find(id); }
+
+void Scheduler::each_of_group(std::string_view group, const std::function<bool(const Job&)>& visit) const {
+  const Group* const found = state_->table.group(group);
+  for (const Job* job = found == nullptr ? nullptr : found->first; job != nullptr; job = job->group_next) {
+    if (!visit(*job)) return;
+  }
+}
+
+std::uint64_t Scheduler::unfinished_in_group(std::string_view group) const {
+  const Group* const found = state_->table.group(group);
+  return found == nullptr ? 0 : found->unfinished;
+}
+
+void Scheduler::each_after(JobId after, std::size_t limit, const std::function<bool(const Job&)>& visit) const {
+  if (limit == 0) return;
+  state_->table.each_after(after, [&](const Job& job) { return visit(job) && --limit > 0; });
+}
+
+std::vector<Reason> Scheduler::why(const Job& job) const {
+  if (!job.is_queued()) return {};
+  return {Reason{Reason::Kind::slots, job.lane, state_->lane(job).ahead(state_->place(job))}};
+}
+
+JobRecord Scheduler::record_of(const Job& job) const { return describe(job); }
+
+Counts Scheduler::counts() const {
+  Counts counts;
+  for (std::size_t i = 0; i < lane_count; ++i) {
+    const Permits& permits = state_->lanes[i];
+    counts.queued[i] = permits.waiting();
+    counts.running[i] = permits.used;
+    counts.slots[i] = permits.capacity;
+  }
+  counts.outcomes = state_->outcomes;
+  counts.submitted = state_->submitted;
+  counts.stopping = state_->stopping;
+  return counts;
+}
+
+bool Scheduler::draining() const { return state_->draining; }
+
+bool Scheduler::idle() const {
+  return std::ranges::all_of(state_->lanes, [](const Permits& each) { return each.used == 0 && each.waiting() == 0; });
+}
+
+bool Scheduler::was_refused(JobId id) const { return state_->log.was_refused(id); }
+PersistNumber Scheduler::newest_persist() const { return state_->newest_persist; }
+JobId Scheduler::last_id() const { return state_->next_id - 1; }
+Seq Scheduler::last_seq() const { return state_->next_seq - 1; }
+
+}  // namespace stint::core

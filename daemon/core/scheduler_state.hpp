@@ -1,0 +1,78 @@
+// All that the scheduler knows, and the legal transitions of a job, one function each. For daemon/core only.
+//
+//   none → Queued        enter           Queued → Running    start         Running → Queued     put_back (refused)
+//   Queued → Finished    finish_queued   starting → running  begin         any → none           vanish (refused)
+//   Running → Finished   finish_running  Running → stopping  request_stop  Finished → none      leave
+//
+// A transition keeps every index and count right and appends its facts and effects; which one comes next is decided by
+// the events in scheduler.cpp. Throws std::bad_alloc only.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "daemon/core/commit_log.hpp"
+#include "daemon/core/permits.hpp"
+#include "daemon/core/scheduler.hpp"
+#include "daemon/core/step.hpp"
+
+namespace stint::core {
+
+struct Scheduler::State {
+  explicit State(const Config& config);
+
+  Duration ageing;
+  JobTable table;
+  CommitLog log;
+  std::array<Permits, lane_count> lanes;
+  JobId next_id;
+  Seq next_seq;
+  PersistNumber newest_persist = 0;
+  std::uint64_t submitted = 0;
+  std::uint64_t stopping = 0;
+  std::uint64_t foreground = 0;  // unfinished and not `daemon`
+  std::array<std::uint64_t, 7> outcomes{};
+  bool draining = false;
+  bool daemons_stopped = false;  // in this drain
+  bool starts_held = false;      // the store refuses: no durable job starts before the next on_timer
+  std::vector<JobId> doomed;     // Queued::cancelled
+  std::string scratch;           // records are encoded here, so that each is allocated once, in its size
+
+  [[nodiscard]] Permits& lane(const Job& job) { return lanes[static_cast<std::size_t>(job.lane)]; }
+  [[nodiscard]] const Permits& lane(const Job& job) const { return lanes[static_cast<std::size_t>(job.lane)]; }
+  [[nodiscard]] Place place(const Job& job) const { return {line_key(job.submitted_at, job.spec->priority, ageing), job.id}; }
+  /// A running job whose attempt is this one; null otherwise.
+  [[nodiscard]] Job* running(JobId id, Attempt attempt);
+
+  // ---- transitions
+  void enter(Step& step, Submission submission, const std::shared_ptr<const User>& user, JobId parent, PersistNumber number);
+  void start(Step& step, Job& job);
+  void begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid);
+  /// `force` of one that is stopping already emits another Stop.
+  void request_stop(Step& step, Job& job, bool force);
+  void note_timeout(Step& step, Job& job);
+  void finish_queued(Step& step, Job& job);
+  void finish_running(Step& step, Job& job, EndReport report);
+  void put_back(Job& job);
+  void vanish(Job& job);
+
+  // ---- what follows from them
+  /// Gives the free slots of a lane to the first in its line.
+  void fill(Step& step, Permits& permits);
+  void fill_all(Step& step);
+  /// In a drain, once only daemon jobs are left: tells them to stop.
+  void stop_daemons(Step& step);
+  /// Cancels in whatever state; appends the id to the list that says what it came to.
+  void cancel(Step& step, Job& job, bool force, CancelResult& result);
+
+ private:
+  void finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran);
+  void publish(Step& step, const Job& job, EventKind kind, PersistNumber after, Time at);
+  void leave_unfinished(Job& job);
+};
+
+/// The record of a job in any state, with pointers into it.
+[[nodiscard]] JobRecord describe(const Job& job);
+
+}  // namespace stint::core
