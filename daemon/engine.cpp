@@ -1,0 +1,484 @@
+#include "daemon/engine.hpp"
+
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "common/kept_output.hpp"
+
+namespace stint {
+namespace {
+
+/// Input for a job that has not begun, held for it; past it job.input answers `limit_exceeded`.
+constexpr std::size_t parked_input_bytes_max = limits::input_chunk_bytes_max;
+
+Error not_started() { return {ErrorKind::conflict, "the job has not started: it has no process to signal"}; }
+Error has_finished() { return {ErrorKind::conflict, "the job has finished"}; }
+Error no_such_job(JobId id) { return {ErrorKind::not_found, "no job " + std::to_string(id)}; }
+
+core::Lane lane_of(const JobSpec& spec, ExecutorKind kind) {
+  if (kind == ExecutorKind::process) return spec.is_program() ? core::Lane::program : core::Lane::host;
+  return kind == ExecutorKind::thread ? core::Lane::thread : core::Lane::coroutine;
+}
+
+Error unknown_task(const TaskRegistry& tasks, std::string_view name, std::string_view field) {
+  std::vector<std::string_view> known;
+  for (const auto& [task, row] : tasks.all()) known.push_back(task);
+  Error error = unavailable("no task '" + std::string(name) + "' is registered", "no such task");
+  error.field = std::string(field) + ".task";
+  error.nearest = nearest_name(name, known);
+  return error;
+}
+
+/// Where a job runs: as it asks, or the first that its task declares.
+ExecutorKind resolve_executor(const JobSpec& spec, const TaskRegistry& tasks, std::string_view field) {
+  if (spec.is_program()) return ExecutorKind::process;
+  const Task* task = tasks.find(*spec.task);
+  if (task == nullptr) throw unknown_task(tasks, *spec.task, field);
+  const auto kinds = task->executors();
+  if (!spec.executor) return kinds.front();
+  if (std::ranges::find(kinds, *spec.executor) == kinds.end()) {
+    std::string known;
+    for (ExecutorKind kind : kinds) known += (known.empty() ? "\"" : ", \"") + std::string(json::enum_name(kind)) + "\"";
+    throw invalid_params(std::string(field) + ".executor", "one that task '" + *spec.task + "' runs on: " + known);
+  }
+  return *spec.executor;
+}
+
+const OutputTarget& target_of(const JobSpec& spec, StreamName of) {
+  return of == StreamName::out ? spec.stdout_target : spec.stderr_target;
+}
+
+/// Refuses a question about output that is not kept.
+void require_captured(const JobSpec& spec, StreamName of) {
+  if (!spec.is_program()) throw Error(ErrorKind::conflict, "the job is a task: its result is in its record, it has no output");
+  if (target_of(spec, of).is_capture()) return;
+  throw Error(ErrorKind::conflict, "the job's " + std::string(json::enum_name(of)) + " is not captured");
+}
+
+double quantile_seconds(const LatencyHistogram& histogram, double q) { return to_seconds(histogram.quantile(q)); }
+
+nlohmann::json latency_json(const LatencyHistogram& histogram) {
+  return {{"count", histogram.count()},
+          {"p50", quantile_seconds(histogram, 0.5)},
+          {"p90", quantile_seconds(histogram, 0.9)},
+          {"p99", quantile_seconds(histogram, 0.99)}};
+}
+
+/// When the running attempt began, as far as its executor has told.
+std::optional<Time> begin_of(const core::Job& job) {
+  const auto* running = std::get_if<core::Running>(&job.state);
+  return running == nullptr ? std::nullopt : running->run.started_at;
+}
+bool has_begun(const core::Job& job) { return begin_of(job).has_value(); }
+
+constexpr std::array<std::string_view, core::lane_count> lane_names{"process", "process_tasks", "thread", "coroutine"};
+
+}  // namespace
+
+Engine::Engine(boost::asio::io_context& io, db::Store& store, const TaskRegistry& tasks, EngineOptions options)
+    : io_(io),
+      store_(store),
+      tasks_(tasks),
+      options_(std::move(options)),
+      scheduler_(options_.core),
+      timers_(io),
+      feed_(scheduler_, store, timers_),
+      timer_(io),
+      started_at_(wall_now()) {
+  store_.on_commit([this](const db::CommitResult& result) { on_commit(result); });
+}
+
+Engine::~Engine() = default;
+
+// ---- effects
+
+void Engine::settle() {
+  if (settling_) return;
+  settling_ = true;
+  for (std::size_t i = 0; i < effects_.size(); ++i) {
+    // Performing one may append others, so it is taken out first.
+    core::Effect effect = std::move(effects_[i]);
+    perform(std::move(effect));
+  }
+  effects_.clear();
+  settling_ = false;
+  look_for_idle();
+}
+
+void Engine::perform(core::Effect effect) {
+  if (auto* persist = std::get_if<core::Persist>(&effect)) {
+    store_.persist(std::move(*persist));
+    return;
+  }
+  if (const auto* timer = std::get_if<core::ArmTimer>(&effect)) {
+    arm_timer(timer->at);
+    return;
+  }
+  const auto after = std::visit(
+      [](const auto& some) -> core::PersistNumber {
+        if constexpr (requires { some.after; }) {
+          return some.after;
+        } else {
+          return 0;
+        }
+      },
+      effect);
+  if (after <= durable_) {
+    release(std::move(effect));
+  } else {
+    held_.add(after, std::move(effect));
+  }
+}
+
+void Engine::release(core::Effect effect) {
+  if (const auto* start = std::get_if<core::Start>(&effect)) {
+    begin(*start);
+  } else if (const auto* stop = std::get_if<core::Stop>(&effect)) {
+    executor_of(stop->lane).stop(stop->id, stop->attempt, stop->force);
+  } else if (const auto* news = std::get_if<core::Publish>(&effect)) {
+    if (news->kind == core::EventKind::finished) {
+      // A job that vanished with its refused submit was never announced and is not now.
+      if (news->spec->durable && scheduler_.find(news->id) == nullptr) return;
+      finishes_.add(news->at);
+    }
+    feed_.publish(*news);
+    if (news->kind == core::EventKind::finished) wake(news->id);
+  }
+}
+
+void Engine::begin(const core::Start& start) {
+  const core::Job* job = scheduler_.find(start.id);
+  if (job == nullptr || job->attempt != start.attempt || !job->is_running()) return;
+  executor_of(start.lane)
+      .start({.id = job->id, .attempt = job->attempt, .spec = job->spec, .item = job->item, .uid = job->user->uid});
+}
+
+void Engine::on_commit(const db::CommitResult& result) {
+  for (const core::PersistNumber number : result.refused) {
+    scheduler_.on_refused(number, wall_now(), effects_);
+    for (auto& thing : held_.take_exactly(number)) {
+      if (auto* answer = std::get_if<Held::Answer>(&thing)) {
+        (*answer)(unavailable("the store cannot take new work now: " + result.reason, result.reason));
+      } else if (auto& effect = std::get<core::Effect>(thing); std::holds_alternative<core::Stop>(effect)) {
+        held_.add(result.durable, std::move(effect));
+      } else if (auto* news = std::get_if<core::Publish>(&effect); news != nullptr && news->kind == core::EventKind::finished) {
+        held_.add(result.durable, std::move(effect));
+      } else if (news != nullptr && news->kind == core::EventKind::submitted) {
+        feed_.vanished(news->id, 1);
+      }
+    }
+  }
+  durable_ = result.durable;
+  while (auto thing = held_.take(durable_)) {
+    if (auto* answer = std::get_if<Held::Answer>(&*thing)) {
+      (*answer)(std::nullopt);
+    } else {
+      release(std::move(std::get<core::Effect>(*thing)));
+    }
+  }
+  scheduler_.on_durable(durable_);
+  settle();
+}
+
+void Engine::when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) {
+  if (number <= durable_) {
+    done(std::nullopt);
+  } else {
+    held_.add(number, std::move(done));
+  }
+}
+
+void Engine::arm_timer(Time at) {
+  if (timer_at_ && *timer_at_ <= at) return;
+  timer_at_ = at;
+  timer_.expires_after(std::max(Duration{0}, at - wall_now()));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    timer_at_.reset();
+    scheduler_.on_timer(wall_now(), effects_);
+    settle();
+  });
+}
+
+// ---- events from clients
+
+api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field) {
+  std::vector<core::Submission> submissions;
+  submissions.reserve(jobs.size());
+  const JobSpec* resolved = nullptr;  // a template's jobs share one specification
+  ExecutorKind kind{};
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    NewJob& job = jobs[i];
+    if (job.spec.get() != resolved) {
+      const bool listed = jobs.size() > 1 && !job.item;
+      kind = resolve_executor(*job.spec, tasks_, listed ? std::string(field) + "[" + std::to_string(i) + "]" : field);
+      resolved = job.spec.get();
+    }
+    const core::Lane lane = lane_of(*job.spec, kind);
+    submissions.push_back(
+        {.spec = std::move(job.spec), .item = std::move(job.item), .index = job.index, .executor = kind, .lane = lane});
+  }
+  const bool durable = submissions.front().spec->durable;
+  const std::size_t count = submissions.size();
+  const Time now = wall_now();
+  const JobId first = scheduler_.on_submit(std::move(submissions), std::move(user), std::nullopt, now, effects_);
+  submits_.add(now, count);
+  const core::PersistNumber after = durable ? scheduler_.newest_persist() : 0;
+  settle();
+  return {.first = first, .after = after};
+}
+
+core::CancelResult Engine::cancel(std::span<const JobId> ids, bool force) {
+  auto result = scheduler_.on_cancel(ids, force, wall_now(), effects_);
+  settle();
+  return result;
+}
+
+core::CancelResult Engine::cancel_group(std::string_view group, bool force) {
+  auto result = scheduler_.on_cancel_group(group, force, wall_now(), effects_);
+  settle();
+  return result;
+}
+
+core::PersistNumber Engine::forget(std::vector<JobId> ids) {
+  const auto number = scheduler_.on_forget(std::move(ids), effects_);
+  settle();
+  return number;
+}
+
+void Engine::signal(JobId id, int number, std::function<void(std::optional<Error>)> done) {
+  const core::Job* job = scheduler_.find(id);
+  if (job == nullptr || job->is_finished()) {
+    store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
+      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
+    });
+  } else if (job->is_queued()) {
+    done(not_started());
+  } else {
+    executor_of(job->lane).signal(id, job->attempt, number, std::move(done));
+  }
+}
+
+void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) {
+  const core::Job* job = scheduler_.find(id);
+  if (job == nullptr || job->is_finished()) {
+    store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
+      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
+    });
+    return;
+  }
+  if (!job->spec->stdin_source.is_stream()) {
+    done(Error(ErrorKind::conflict, "the job's standard input is not a stream: submit it with \"stdin\": \"stream\""));
+    return;
+  }
+  const auto parked = parked_.find(id);
+  if (!has_begun(*job)) {
+    const std::size_t held = parked == parked_.end() ? 0 : parked->second.input_bytes;
+    if (held > 0 && held + bytes.size() > parked_input_bytes_max) {
+      done(limit_exceeded("the job has not started and holds as much input as it may", "parked_input_bytes_max",
+                          parked_input_bytes_max));
+      return;
+    }
+    const std::size_t size = bytes.size();
+    park(id, [this, id, end, bytes = std::move(bytes), done = std::move(done)]() mutable {
+      write_input(id, std::move(bytes), end, std::move(done));
+    });
+    parked_[id].input_bytes += size;
+    return;
+  }
+  executor_of(job->lane).write_input(id, job->attempt, std::move(bytes), end, std::move(done));
+}
+
+// ---- output
+
+void Engine::read_output(OutputQuestion question, OutputDone done) {
+  const JobId id = question.id;
+  const core::Job* job = scheduler_.find(id);
+  if (job == nullptr) {
+    store_.get({id}, [this, question, done = std::move(done)](const std::vector<db::Found>& found) {
+      const db::Found& row = found.front();
+      if (row.presence == db::Presence::found) {
+        read_finished(*row.job, question, done);
+      } else if (row.presence == db::Presence::purged) {
+        done(Error(ErrorKind::purged, "job " + std::to_string(question.id) + " and its output are no longer kept"), {});
+      } else {
+        done(no_such_job(question.id), {});
+      }
+    });
+    return;
+  }
+  if (const auto* finished = std::get_if<core::Finished>(&job->state)) {
+    read_finished(*finished->job, question, std::move(done));
+    return;
+  }
+  try {
+    require_captured(*job->spec, question.of);
+  } catch (const Error& error) {
+    done(error, {});
+    return;
+  }
+  if (has_begun(*job)) {
+    read_live(*job, question, std::move(done));
+  } else if (question.wait) {
+    park(id, [this, question, done = std::move(done)]() mutable { read_output(question, std::move(done)); });
+  } else {
+    done(std::nullopt, {.bytes = {}, .offset = question.offset, .next = question.offset, .end = false});
+  }
+}
+
+void Engine::read_live(const core::Job& job, OutputQuestion question, OutputDone done) {
+  if (question.attempt != 0 && question.attempt != job.attempt) {
+    done(Error(ErrorKind::not_found, "job " + std::to_string(job.id) + " has no such attempt"), {});
+    return;
+  }
+  const exec::OutputQuery query{.id = job.id,
+                                .attempt = job.attempt,
+                                .of = question.of,
+                                .offset = question.offset,
+                                .limit = question.limit,
+                                .wait = question.wait};
+  executor_of(job.lane).read_output(
+      query, [this, question, done = std::move(done)](std::optional<Error> error, exec::OutputPiece piece) mutable {
+        if (error && error->kind() == ErrorKind::not_found) {
+          // It has ended meanwhile: its end was reported before this answer, so it is not asked here again.
+          const core::Job* now = scheduler_.find(question.id);
+          if (now == nullptr || now->is_finished()) {
+            read_output(question, std::move(done));
+            return;
+          }
+        }
+        done(std::move(error), {.bytes = std::move(piece.bytes), .offset = piece.offset, .next = piece.next, .end = piece.end});
+      });
+}
+
+void Engine::read_finished(const core::FinishedJob& job, OutputQuestion question, OutputDone done) {
+  try {
+    require_captured(*job.spec, question.of);
+    if (question.attempt != 0 && question.attempt != job.attempt) {
+      throw Error(ErrorKind::not_found, "job " + std::to_string(job.id) + " has no such attempt");
+    }
+    const auto& content = question.of == StreamName::out ? job.end.stdout_content : job.end.stderr_content;
+    if (!content) {
+      done(std::nullopt, {.bytes = {}, .offset = 0, .next = 0, .end = true});
+      return;
+    }
+    const std::string path = output_path(options_.output_dir, job.id, job.attempt, question.of);
+    auto piece = read_kept(*content, job.spec->output_limit, path, question.offset, question.limit);
+    const bool end = piece.next >= content->size.bytes;
+    done(std::nullopt, {.bytes = std::move(piece.bytes), .offset = piece.offset, .next = piece.next, .end = end});
+  } catch (const Error& error) {
+    done(error, {});
+  }
+}
+
+void Engine::park(JobId id, std::function<void()> again) { parked_[id].again.push_back(std::move(again)); }
+
+void Engine::wake(JobId id) {
+  if (parked_.empty()) return;
+  const auto found = parked_.find(id);
+  if (found == parked_.end()) return;
+  auto questions = std::move(found->second.again);
+  parked_.erase(found);
+  for (auto& question : questions) question();
+}
+
+// ---- events from executors
+
+void Engine::on_started(JobId id, Attempt attempt, exec::Started started) {
+  if (const core::Job* job = scheduler_.find(id)) queue_time_.add(started.at - job->submitted_at);
+  scheduler_.on_started(id, attempt, started.at, std::move(started.worker), started.pid, effects_);
+  settle();
+  wake(id);
+}
+
+void Engine::on_progress(JobId id, Attempt attempt, double value, std::string text) {
+  scheduler_.on_progress(id, attempt, value, std::move(text), wall_now(), effects_);
+  settle();
+}
+
+void Engine::on_stopping(JobId id, Attempt attempt) {
+  scheduler_.on_stopping(id, attempt, wall_now(), effects_);
+  settle();
+}
+
+void Engine::on_ended(JobId id, Attempt attempt, EndReport report) {
+  const Time now = wall_now();
+  if (const core::Job* job = scheduler_.find(id)) {
+    if (const auto begun = begin_of(*job)) run_time_.add(now - *begun);
+  }
+  scheduler_.on_ended(id, attempt, std::move(report), now, effects_);
+  settle();
+}
+
+// ---- shutdown
+
+void Engine::shutdown(ShutdownMode mode) {
+  shutting_down_ = true;
+  scheduler_.on_drain(wall_now(), effects_);
+  if (mode == ShutdownMode::cancel) {
+    std::vector<JobId> ids;
+    scheduler_.each_after(0, SIZE_MAX, [&ids](const core::Job& job) {
+      if (!job.is_finished()) ids.push_back(job.id);
+      return true;
+    });
+    const bool again = shutdown_mode_ == ShutdownMode::cancel;  // asked twice: no more grace
+    scheduler_.on_cancel(ids, again, wall_now(), effects_);
+  }
+  shutdown_mode_ = mode;
+  settle();
+}
+
+void Engine::look_for_idle() {
+  if (!shutting_down_ || !on_idle_ || !scheduler_.idle() || !held_.empty() || scheduler_.newest_persist() > durable_) return;
+  auto callback = std::exchange(on_idle_, nullptr);
+  boost::asio::post(io_, std::move(callback));
+}
+
+void Engine::offload(std::function<void()> work, std::function<void()> done) {
+  offload_([this, work = std::move(work), done = std::move(done)]() mutable {
+    work();
+    boost::asio::post(io_, std::move(done));
+  });
+}
+
+// ---- figures
+
+nlohmann::json Engine::info() const {
+  return {{"instance", options_.instance},
+          {"started_at", to_seconds(started_at_.time_since_epoch())},
+          {"executors", {"process", "thread", "coroutine"}},
+          {"tree_kill", "scan"}};
+}
+
+nlohmann::json Engine::stats() const {
+  const core::Counts counts = scheduler_.counts();
+  std::uint64_t queued = 0;
+  std::uint64_t running = 0;
+  nlohmann::json executors = nlohmann::json::object();
+  for (std::size_t lane = 0; lane < core::lane_count; ++lane) {
+    queued += counts.queued[lane];
+    running += counts.running[lane];
+    executors[std::string(lane_names[lane])] = {
+        {"queued", counts.queued[lane]}, {"running", counts.running[lane]}, {"slots", counts.slots[lane]}};
+  }
+  nlohmann::json outcomes = nlohmann::json::object();
+  std::uint64_t finished = 0;
+  for (std::size_t i = 0; i < counts.outcomes.size(); ++i) {
+    outcomes[std::string(json::enum_name(static_cast<Outcome>(i)))] = counts.outcomes[i];
+    finished += counts.outcomes[i];
+  }
+  const Time now = wall_now();
+  return {{"states", {{"waiting", 0}, {"queued", queued}, {"running", running}, {"finished", finished}}},
+          {"stopping", counts.stopping},
+          {"submitted", counts.submitted},
+          {"outcomes", outcomes},
+          {"executors", executors},
+          {"queues", {{"default", {{"queued", queued}, {"running", running}}}}},
+          {"rates", {{"submitted_per_second", submits_.per_second(now)}, {"finished_per_second", finishes_.per_second(now)}}},
+          {"latency", {{"queue_seconds", latency_json(queue_time_)}, {"run_seconds", latency_json(run_time_)}}},
+          {"store", {{"kind", "memory"}, {"durable_up_to", durable_}, {"held", held_.size()}}},
+          {"draining", scheduler_.draining()}};
+}
+
+}  // namespace stint

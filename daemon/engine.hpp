@@ -1,0 +1,129 @@
+// The engine: carries what the core decides to the store, the executors and the feed, and what they answer back.
+//
+// It decides nothing itself. Events go into the scheduler, effects come out; an effect that waits for a Persist is held
+// until the store says that it is durable, then released in the order in which it arose. I/O thread only; the crossing
+// points to other threads are the store's and the executors' own.
+#pragma once
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/api/backend.hpp"
+#include "daemon/core/scheduler.hpp"
+#include "daemon/db/store.hpp"
+#include "daemon/exec/executor.hpp"
+#include "daemon/feed/asio_timers.hpp"
+#include "daemon/feed/feed.hpp"
+#include "daemon/figures.hpp"
+#include "daemon/held.hpp"
+
+namespace stint {
+
+/// What the engine needs to know of the daemon around it.
+struct EngineOptions {
+  core::Config core;
+  std::string instance;              ///< names this run of the daemon
+  std::filesystem::path output_dir;  ///< where kept output lies that is too large to travel
+};
+
+class Engine final : public api::Backend, public exec::Observer {
+ public:
+  /// `offload` runs work on the thread pool.
+  using Offload = std::function<void(std::function<void()>)>;
+
+  Engine(boost::asio::io_context& io, db::Store& store, const TaskRegistry& tasks, EngineOptions options);
+  ~Engine() override;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// The other side of each lane and the feed; set once, before anything is submitted.
+  void attach(core::Lane lane, exec::Executor& executor) { executors_[static_cast<std::size_t>(lane)] = &executor; }
+  void attach(Offload offload) { offload_ = std::move(offload); }
+
+  /// Called once, when a shutdown has run its course and no job is left.
+  void on_idle(std::function<void()> callback) { on_idle_ = std::move(callback); }
+
+  // api::Backend
+  [[nodiscard]] const core::Scheduler& scheduler() const override { return scheduler_; }
+  [[nodiscard]] db::Store& store() override { return store_; }
+  [[nodiscard]] feed::Feed& feed() override { return feed_; }
+  [[nodiscard]] const TaskRegistry& tasks() const override { return tasks_; }
+  [[nodiscard]] nlohmann::json info() const override;
+  [[nodiscard]] nlohmann::json stats() const override;
+  void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) override;
+  api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field) override;
+  core::CancelResult cancel(std::span<const JobId> ids, bool force) override;
+  core::CancelResult cancel_group(std::string_view group, bool force) override;
+  core::PersistNumber forget(std::vector<JobId> ids) override;
+  void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) override;
+  void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) override;
+  void read_output(OutputQuestion question, std::function<void(std::optional<Error>, api::OutputPiece)> done) override;
+  void shutdown(ShutdownMode mode) override;
+  void offload(std::function<void()> work, std::function<void()> done) override;
+
+  // exec::Observer
+  void on_started(JobId id, Attempt attempt, exec::Started started) override;
+  void on_progress(JobId id, Attempt attempt, double value, std::string text) override;
+  void on_stopping(JobId id, Attempt attempt) override;
+  void on_ended(JobId id, Attempt attempt, EndReport report) override;
+
+ private:
+  using OutputDone = std::function<void(std::optional<Error>, api::OutputPiece)>;
+  using InputDone = std::function<void(std::optional<Error>)>;
+
+  /// Questions and input for a job that has not begun: asked again when it begins or ends.
+  struct Parked {
+    std::vector<std::function<void()>> again;
+    std::size_t input_bytes = 0;
+  };
+
+  void settle();
+  void perform(core::Effect effect);
+  void release(core::Effect effect);
+  void begin(const core::Start& start);
+  void on_commit(const db::CommitResult& result);
+  void arm_timer(Time at);
+  void look_for_idle();
+  void park(JobId id, std::function<void()> again);
+  void wake(JobId id);
+  void read_live(const core::Job& job, OutputQuestion question, OutputDone done);
+  void read_finished(const core::FinishedJob& job, OutputQuestion question, OutputDone done);
+  [[nodiscard]] exec::Executor& executor_of(core::Lane lane) { return *executors_[static_cast<std::size_t>(lane)]; }
+
+  boost::asio::io_context& io_;
+  db::Store& store_;
+  const TaskRegistry& tasks_;
+  EngineOptions options_;
+  core::Scheduler scheduler_;
+  feed::AsioTimers timers_;
+  feed::Feed feed_;
+  std::array<exec::Executor*, core::lane_count> executors_{};
+  Offload offload_;
+
+  core::Effects effects_;  // not yet performed; grows while it is worked off
+  bool settling_ = false;
+  Held held_;  // waiting for their Persist
+  core::PersistNumber durable_ = 0;
+  boost::asio::steady_timer timer_;
+  std::optional<Time> timer_at_;
+  boost::unordered_flat_map<JobId, Parked> parked_;
+
+  bool shutting_down_ = false;
+  std::optional<ShutdownMode> shutdown_mode_;
+  std::function<void()> on_idle_;
+
+  Time started_at_;
+  RateMeter submits_;
+  RateMeter finishes_;
+  LatencyHistogram queue_time_;
+  LatencyHistogram run_time_;
+};
+
+}  // namespace stint

@@ -1,0 +1,61 @@
+// What waits for the store: effects and answers, released in the order of the Persist that they wait for.
+//
+// A value; the engine owns it. Entries for one Persist keep the order in which they were added.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <variant>
+
+#include "common/error.hpp"
+#include "daemon/core/effects.hpp"
+
+namespace stint {
+
+class Held {
+ public:
+  using Answer = std::function<void(std::optional<Error>)>;
+  using Thing = std::variant<core::Effect, Answer>;
+
+  void add(core::PersistNumber after, Thing thing) {
+    Entry entry{after, std::move(thing)};
+    if (entries_.empty() || entries_.back().after <= after) {
+      entries_.push_back(std::move(entry));
+    } else {
+      // Only what waits for an older Persist than the newest comes here, which is rare.
+      const auto at = std::ranges::upper_bound(entries_, after, {}, &Entry::after);
+      entries_.insert(at, std::move(entry));
+    }
+  }
+
+  /// The next thing whose Persist is at or below `durable`.
+  [[nodiscard]] std::optional<Thing> take(core::PersistNumber durable) {
+    if (entries_.empty() || entries_.front().after > durable) return std::nullopt;
+    Thing thing = std::move(entries_.front().thing);
+    entries_.pop_front();
+    return thing;
+  }
+
+  /// Takes everything out that waits for exactly `number`: it was refused.
+  [[nodiscard]] std::vector<Thing> take_exactly(core::PersistNumber number) {
+    const auto [from, to] = std::ranges::equal_range(entries_, number, {}, &Entry::after);
+    std::vector<Thing> things;
+    for (auto entry = from; entry != to; ++entry) things.push_back(std::move(entry->thing));
+    entries_.erase(from, to);
+    return things;
+  }
+
+  [[nodiscard]] bool empty() const { return entries_.empty(); }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    core::PersistNumber after = 0;
+    Thing thing;
+  };
+  std::deque<Entry> entries_;
+};
+
+}  // namespace stint

@@ -1,0 +1,69 @@
+#include "daemon/state_dir.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace stint {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string why() { return std::strerror(errno); }
+
+void make_private_directory(const fs::path& path) {
+  std::error_code error;
+  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    throw StateDirError("cannot make the state directory " + path.string() + ": " + why());
+  }
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) throw StateDirError("cannot look at " + path.string() + ": " + why());
+  if (!S_ISDIR(status.st_mode)) throw StateDirError(path.string() + " is not a directory; give another with --state-dir");
+  if (status.st_uid != ::geteuid()) {
+    throw StateDirError(path.string() + " belongs to another user; give a directory of your own with --state-dir");
+  }
+  if ((status.st_mode & 077U) != 0 && ::chmod(path.c_str(), 0700) != 0) {
+    throw StateDirError("cannot make " + path.string() + " private: " + why());
+  }
+}
+
+std::string read_holder(int fd) {
+  std::array<char, 4096> text{};
+  const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
+  std::string holder(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+  if (const auto end = holder.find('\n'); end != std::string::npos) holder.resize(end);
+  return holder;
+}
+
+}  // namespace
+
+StateDir::StateDir(fs::path path, const fs::path& socket_path) : path_(std::move(path)) {
+  make_private_directory(path_);
+  const fs::path lock_path = path_ / "lock";
+  lock_.reset(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock_) throw StateDirError("cannot open " + lock_path.string() + ": " + why());
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) throw StateDirError("cannot lock " + lock_path.string() + ": " + why());
+    const std::string holder = read_holder(lock_.get());
+    throw StateDirError("a daemon is running in " + path_.string() + " already; its socket is " +
+                        (holder.empty() ? "not known yet" : holder) +
+                        ". Connect to that one, or give this one its own --state-dir and --socket");
+  }
+  const std::string holder = socket_path.string() + "\n";
+  if (::ftruncate(lock_.get(), 0) != 0 ||
+      ::pwrite(lock_.get(), holder.data(), holder.size(), 0) != static_cast<ssize_t>(holder.size())) {
+    throw StateDirError("cannot write " + lock_path.string() + ": " + why());
+  }
+  make_private_directory(workers());
+  std::error_code error;
+  fs::remove_all(output(), error);
+  make_private_directory(output());
+}
+
+}  // namespace stint

@@ -1,0 +1,36 @@
+// The state directory: made if missing, checked to be ours, and held by a lock while a daemon lives in it.
+//
+// The lock file names the socket of its holder, so that whoever finds the directory taken can say where to connect.
+// The kernel drops the lock when the holder dies: no pid and no clock decides. Throws StateDirError.
+#pragma once
+
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+#include "common/unique_fd.hpp"
+
+namespace stint {
+
+/// A sentence for a person that says what to do.
+class StateDirError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class StateDir {
+ public:
+  /// Makes `path` (mode 0700) and its folders, takes the lock and writes `socket_path` into it. Files of jobs that an
+  /// earlier daemon left behind are removed: their records died with it.
+  StateDir(std::filesystem::path path, const std::filesystem::path& socket_path);
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::filesystem::path workers() const { return path_ / "workers"; }
+  [[nodiscard]] std::filesystem::path output() const { return path_ / "out"; }
+
+ private:
+  std::filesystem::path path_;
+  UniqueFd lock_;
+};
+
+}  // namespace stint
