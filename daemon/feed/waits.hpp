@@ -1,0 +1,68 @@
+// Calls that wait: for one job (job.run), and for many (job.wait), which is a stream of results that is collected.
+//
+// Inside feed/ only. Each calls its `done` exactly once, or never where it was dropped.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "daemon/feed/feed.hpp"
+#include "daemon/feed/hub.hpp"
+
+namespace stint::feed {
+
+class JobWait final : public Entry {
+ public:
+  JobWait(Hub& hub, StreamId id, JobId job, Feed::JobCallback done) : Entry(hub, id), job_(job), done_(std::move(done)) {
+    hub_.by_job.add(job_, this);
+  }
+
+  void on_finished(const core::FinishedPtr& job) override { answer(job, nullptr); }
+  void on_vanished(JobId first, std::uint64_t count) override;
+  void stop(StreamEnd reason) override;
+  void unwatch() override { hub_.by_job.remove(job_, this); }
+
+ private:
+  void answer(const core::FinishedPtr& job, const Error* error);
+
+  JobId job_;
+  Feed::JobCallback done_;
+};
+
+/// Collects the records of a stream that it opened, until it has what it waits for.
+class WaitCall final : public Entry, public Sink {
+ public:
+  using Done = std::function<void(std::optional<Error>, WaitResult)>;
+  WaitCall(Hub& hub, StreamId id, WaitOptions options, Done done);
+
+  /// Begins to collect; the call after Hub::open.
+  void begin(StreamId stream);
+
+  // Entry
+  void on_finished(const core::FinishedPtr&) override {}
+  void on_vanished(JobId, std::uint64_t) override {}
+  void stop(StreamEnd reason) override;
+  void unwatch() override;
+
+  // Sink
+  void result(StreamId stream, const core::FinishedJob& job, bool output) override;
+  void event(StreamId, std::string_view) override {}
+  void end(StreamId stream, StreamEnd reason, const Error* error) override;
+  void caught_up(StreamId stream) override;
+  [[nodiscard]] bool full() const override { return false; }
+
+ private:
+  void answer(const std::optional<Error>& error);
+
+  WaitOptions options_;
+  Done done_;
+  StreamId stream_ = 0;
+  std::set<JobId> left_;  // of given ids
+  std::string finished_ = "[";
+  bool satisfied_ = false;
+  bool too_large_ = false;
+};
+
+}  // namespace stint::feed
