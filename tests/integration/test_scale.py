@@ -1,0 +1,129 @@
+"""Many at once: 10,000 coroutines, 1,000 programs, 10,000 connections."""
+
+import contextlib
+import resource
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from harness import SCALE, seconds
+
+
+def open_files(needed):
+    """Raises our own limit; skips where the machine does not let us."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f"RLIMIT_NOFILE is at most {hard} here, {needed} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def resident_bytes(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def test_ten_thousand_coroutines_sleep_at_once(start):
+    daemon = start()
+    client = daemon.connect()
+    template = {"task": "sleep", "executor": "coroutine", "durable": False}
+    before, resident = time.monotonic(), resident_bytes(daemon.pid)
+    many = client.call("job.submit_many", template=template, items=[{"seconds": 1}] * 10_000)
+    stream = client.call("job.results", group=many["group"])["stream"]
+    threads = int(Path(f"/proc/{daemon.pid}/status").read_text().split("Threads:")[1].split()[0])
+    records = client.rest(stream, 60)
+    took = time.monotonic() - before
+    assert len(records) == 10_000 and all(record["outcome"] == "succeeded" for record in records)
+    assert 1 <= took < 1 + 1.5 * SCALE, took
+    assert threads < 50
+    if SCALE == 1:
+        assert resident_bytes(daemon.pid) - resident < 10_000 * 8192
+
+
+def test_a_thousand_programs_at_once(start):
+    open_files(4096)
+    daemon = start(open_files=8192, process__slots=1000)
+    client = daemon.connect()
+    before = time.monotonic()
+    many = client.call("job.submit_many", template={"command": ["sleep", "1"]}, items=list(range(1000)))
+    records = client.results(group=many["group"])
+    took = time.monotonic() - before
+    assert len(records) == 1000 and all(record["outcome"] == "succeeded" for record in records)
+    together = max(sum(a["started_at"] <= b["started_at"] < a["finished_at"] for a in records) for b in records[::50])
+    assert took < 1 + 4 * SCALE, took
+    assert together > (900 if SCALE == 1 else 300), f"only {together} ran at once"
+
+
+def test_ten_thousand_short_jobs_keep_their_order_and_number(start):
+    client = start(coroutine__slots=100).connect()
+    many = client.call("job.submit_many", template={"task": "echo"}, items=list(range(10_000)))
+    records = client.results(group=many["group"], order="submission")
+    assert [record["result"] for record in records] == list(range(10_000))
+
+
+def test_ten_thousand_connections(start):
+    open_files(10_500)
+    daemon = start(open_files=10_500, api__connections=10_000)
+    held = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(9_990):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX))
+            one.settimeout(seconds(30))
+            one.connect(str(daemon.socket))
+            held.append(one)
+        for one in held[:: 500]:
+            one.sendall(b'{"jsonrpc":"2.0","id":1,"method":"task.list"}\n')
+        for one in held[:: 500]:
+            assert b'"id":1' in one.recv(1 << 16)
+        before = time.monotonic()
+        with daemon.connect() as client:
+            assert client.run(command=["echo", "hi"])["stdout"]["text"] == "hi\n"
+        assert time.monotonic() - before < seconds(3)
+    with daemon.connect() as client:
+        client.call("daemon.info")
+
+
+def test_connections_past_their_bound_are_told(start):
+    daemon = start(api__connections=5)
+    clients = [daemon.connect() for _ in range(5)]
+    for client in clients:
+        client.call("task.list")
+    late = daemon.connect()
+    (answer,) = late.read_all()
+    assert answer["error"]["data"]["kind"] == "limit_exceeded" and answer["error"]["data"]["value"] == 5
+    clients[0].close()
+    deadline = time.monotonic() + seconds(10)
+    while True:
+        client = daemon.connect()
+        client.send('{"jsonrpc":"2.0","id":1,"method":"task.list"}\n')
+        line = client.read_line()
+        if line and "result" in line:
+            break
+        assert time.monotonic() < deadline
+
+
+def test_descriptor_exhaustion(start):
+    daemon = start(open_files=80, process__slots=4)
+    with daemon.connect() as client:
+        client.run(command=["true"])
+        held = []
+        for _ in range(120):
+            one = socket.socket(socket.AF_UNIX)
+            one.settimeout(0.2)
+            with contextlib.suppress(OSError):
+                one.connect(str(daemon.socket))
+            held.append(one)
+        before = time.process_time(), cpu_seconds(daemon.pid)
+        assert client.call("daemon.info")["pid"] == daemon.pid, "who is connected is served"
+        time.sleep(0.5)  # the measure itself: how much processor time an exhausted daemon burns
+        assert cpu_seconds(daemon.pid) - before[1] < 0.3, "it must not spin on accept"
+        for one in held:
+            one.close()
+        assert client.run(command=["echo", "back"])["stdout"]["text"] == "back\n"
+    with daemon.connect() as client:
+        client.call("daemon.info")
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
