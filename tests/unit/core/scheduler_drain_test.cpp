@@ -1,0 +1,103 @@
+// Draining: what is here runs, nothing new is taken, daemon jobs do not keep it from ending.
+#include "common/error.hpp"
+#include "tests/unit/core/scheduler_fixture.hpp"
+
+namespace stint::core {
+namespace {
+
+class DrainTest : public SchedulerTest {
+ protected:
+  static std::shared_ptr<JobSpec> background() {
+    auto made = spec();
+    made->daemon = true;
+    return made;
+  }
+  void drain() {
+    out_.clear();
+    scheduler_->on_drain(now_, out_);
+    scheduler_->check();
+  }
+};
+
+TEST_F(DrainTest, TakesNoNewWorkAndRunsWhatIsHere) {
+  const JobId first = submit(spec(), 2);
+  drain();
+  EXPECT_TRUE(scheduler_->draining());
+  EXPECT_TRUE(out_.empty());
+  try {
+    submit(spec());
+    FAIL() << "a draining scheduler took work";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::draining);
+  }
+  ended(first, exited(0));
+  EXPECT_EQ(effects<Start>().at(0).id, first + 1);
+  EXPECT_FALSE(scheduler_->idle());
+  ended(first + 1, exited(0));
+  EXPECT_TRUE(scheduler_->idle());
+  scheduler_->on_undrain();
+  submit(spec());
+}
+
+TEST_F(DrainTest, DaemonJobsAreStoppedWhenOnlyTheyAreLeft) {
+  make(slots(2));
+  const JobId reader = submit(background());
+  const JobId writer = submit(spec());
+  const JobId waiting = submit(background());
+  durable();
+  drain();
+  EXPECT_TRUE(out_.empty()) << "the writer runs";
+  ended(writer, exited(0));
+  EXPECT_EQ(facts(), "finish cancel cancel finish");
+  ASSERT_EQ(effects<Stop>().size(), 1U);
+  EXPECT_EQ(effects<Stop>()[0].id, reader);
+  EXPECT_EQ(state_of(waiting), State::finished) << "it never ran";
+  EXPECT_TRUE(effects<Start>().empty());
+  ended(reader, exited(0));
+  EXPECT_EQ(published(EventKind::finished).at(0).finished->outcome, Outcome::cancelled);
+  EXPECT_TRUE(scheduler_->idle());
+}
+
+TEST_F(DrainTest, WithOnlyDaemonJobsItStopsThemAtOnce) {
+  const JobId reader = submit(background());
+  drain();
+  ASSERT_EQ(effects<Stop>().size(), 1U);
+  EXPECT_EQ(effects<Stop>()[0].id, reader);
+  drain();
+  EXPECT_TRUE(out_.empty());
+}
+
+TEST_F(DrainTest, WithoutADrainDaemonJobsGoOn) {
+  make(slots(2));
+  submit(background());
+  const JobId writer = submit(spec());
+  ended(writer, exited(0));
+  EXPECT_TRUE(effects<Stop>().empty());
+  EXPECT_FALSE(scheduler_->idle());
+}
+
+TEST_F(DrainTest, CancellingTheLastForegroundJobEndsTheDaemonJobs) {
+  make(slots(1));
+  const JobId reader = submit(background());
+  const JobId queued = submit(spec());
+  drain();
+  cancel(queued);
+  ASSERT_EQ(effects<Stop>().size(), 1U);
+  EXPECT_EQ(effects<Stop>()[0].id, reader);
+}
+
+TEST_F(DrainTest, ARefusedSubmitInADrainStopsThemWithTheTimer) {
+  make(slots(2));
+  const JobId reader = submit(background());
+  durable();
+  submit(spec());
+  drain();
+  refused(scheduler_->newest_persist());
+  EXPECT_TRUE(effects<Stop>().empty());
+  timer();
+  ASSERT_EQ(effects<Stop>().size(), 1U);
+  EXPECT_EQ(effects<Stop>()[0].id, reader);
+}
+
+}  // namespace
+}  // namespace stint::core

@@ -1,0 +1,477 @@
+#include "tests/unit/core/simulation.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace stint::core::simulation {
+namespace {
+
+constexpr std::size_t jobs_max = 120;
+constexpr double refuse_probability = 0.4;
+constexpr std::array<const char*, 4> groups{"red", "green", "blue", "white"};
+
+[[noreturn]] void wrong(JobId id, const std::string& what) { throw std::logic_error("job " + std::to_string(id) + ": " + what); }
+
+Config config() {
+  Config config;
+  config.slots = {3, 1, 2, 20};
+  return config;
+}
+
+std::vector<std::shared_ptr<const JobSpec>> make_specs() {
+  std::vector<std::shared_ptr<const JobSpec>> specs;
+  for (int i = 0; i < 48; ++i) {
+    JobSpec spec;
+    spec.task = "echo";
+    spec.durable = i % 3 != 0;
+    spec.daemon = i % 8 == 1;
+    spec.priority = (i % 5 - 2) * 10;
+    if (i % 6 < 4) spec.group = groups[static_cast<std::size_t>(i % 6)];
+    specs.push_back(std::make_shared<const JobSpec>(std::move(spec)));
+  }
+  return specs;
+}
+
+const char* name_of(const Job& job) {
+  if (job.is_finished()) return "finished";
+  if (const auto* const queued = std::get_if<Queued>(&job.state)) return queued->cancelled ? "doomed" : "queued";
+  switch (std::get<Running>(job.state).phase) {
+    case Phase::starting: return "starting";
+    case Phase::running: return "running";
+    default: return "stopping";
+  }
+}
+
+}  // namespace
+
+const std::set<std::string>& legal_transitions() {
+  static const std::set<std::string> legal{
+      "none → queued",       "none → starting",    "queued → starting",  "queued → finished",   "queued → none",
+      "queued → refused",    "starting → running", "starting → queued",  "starting → stopping", "starting → finished",
+      "starting → none",     "starting → refused", "running → stopping", "running → finished",  "running → none",
+      "stopping → finished", "stopping → none",    "stopping → doomed",  "stopping → refused",  "doomed → finished",
+      "doomed → refused",    "finished → none",    "finished → refused"};
+  return legal;
+}
+
+Simulation::Simulation(std::uint64_t seed)
+    : random_(seed),
+      now_(std::chrono::seconds(1'700'000'000)),
+      scheduler_(config()),
+      specs_(make_specs()),
+      user_(std::make_shared<const User>(User{1000, "someone"})) {}
+
+void Simulation::step() {
+  now_ += Duration(below(20'000));
+  struct Choice {
+    unsigned weight;
+    bool (*act)(Simulation&);
+  };
+  static constexpr std::array choices{
+      Choice{20, [](Simulation& s) { return s.submit(); }},
+      Choice{18, [](Simulation& s) { return s.started(); }},
+      Choice{4, [](Simulation& s) { return s.progress(); }},
+      Choice{3, [](Simulation& s) { return s.stopping(); }},
+      Choice{18, [](Simulation& s) { return s.ended(); }},
+      Choice{14, [](Simulation& s) { return s.cancel(); }},
+      Choice{1, [](Simulation& s) { return s.cancel_group(); }},
+      Choice{1, [](Simulation& s) { return s.forget(); }},
+      Choice{8, [](Simulation& s) { return s.commit(refuse_probability); }},
+      Choice{4, [](Simulation& s) { return s.timer(); }},
+      Choice{1, [](Simulation& s) { return s.slots(); }},
+      Choice{1, [](Simulation& s) { return s.drain(); }},
+      Choice{2, [](Simulation& s) { return s.undrain(); }},
+      Choice{1, [](Simulation& s) { return s.stale(); }},
+  };
+  constexpr unsigned total = [] {
+    unsigned sum = 0;
+    for (const auto& choice : choices) sum += choice.weight;
+    return sum;
+  }();
+  bool done = false;
+  while (!done) {
+    auto at = below(total);
+    for (const auto& choice : choices) {
+      if (at < choice.weight) {
+        done = choice.act(*this);
+        break;
+      }
+      at -= choice.weight;
+    }
+  }
+}
+
+void Simulation::settle() {
+  scheduler_.on_undrain();
+  after_event();
+  for (std::size_t lane = 0; lane < lane_count; ++lane) {
+    scheduler_.on_slots(static_cast<Lane>(lane), 4, now_, effects_);
+    after_event();
+  }
+  while (store_.has_work() || timer_ || !scheduler_.idle()) {
+    now_ += Duration(1'000);
+    const bool any = (store_.has_work() && commit(0)) | timer() | (started() || ended());
+    if (!any) throw std::logic_error("jobs are left and nothing can happen any more");
+  }
+  if (!held_.empty()) throw std::logic_error("effects are held though everything is durable");
+  if (!running_.empty()) throw std::logic_error("an executor runs what the scheduler does not know");
+  scheduler_.each_after(0, 1, [](const Job& job) -> bool { wrong(job.id, "never leaves"); });
+  for (JobId id = 1; id <= scheduler_.last_id(); ++id) {
+    const bool accepted = transient_.contains(id) || store_.submitted(id);
+    if (accepted == store_.refused_jobs().contains(id)) wrong(id, "neither accepted nor refused, or both");
+    if (accepted != published_.contains(id)) wrong(id, accepted ? "never finished" : "was refused and finished");
+    if (accepted && store_.finished(id) != published_.at(id)) wrong(id, "is stored with another seq");
+    if (!accepted && (announced_.contains(id) || store_.finished(id) != 0)) wrong(id, "was refused and left a trace");
+  }
+}
+
+// ---- events
+
+bool Simulation::submit() {
+  std::size_t here = 0;
+  scheduler_.each_after(0, jobs_max, [&](const Job&) { return ++here < jobs_max; });
+  if (here >= jobs_max) return false;
+  const auto& chosen = specs_[below(specs_.size())];
+  std::vector<Submission> jobs;
+  for (auto left = 1 + below(3); left > 0; --left) {
+    Submission job;
+    do {
+      job.spec = specs_[below(specs_.size())];
+    } while (job.spec->durable != chosen->durable);
+    job.lane = static_cast<Lane>(below(lane_count));
+    job.executor = ExecutorKind::coroutine;
+    jobs.push_back(std::move(job));
+  }
+  const auto number = jobs.size();
+  JobId first = 0;
+  try {
+    first = scheduler_.on_submit(std::move(jobs), user_, std::nullopt, now_, effects_);
+    if (scheduler_.draining()) throw std::logic_error("a draining scheduler took work");
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::draining || !scheduler_.draining()) throw;
+    if (!effects_.empty()) throw std::logic_error("a refused submit had effects");
+  }
+  for (JobId id = first; first != 0 && !chosen->durable && id < first + number; ++id) transient_.insert(id);
+  count("on_submit");
+  after_event();
+  return true;
+}
+
+Simulation::Attempted* Simulation::any_attempt() { return running_.empty() ? nullptr : &running_[below(running_.size())]; }
+
+bool Simulation::started() {
+  const auto found = std::ranges::find(running_, false, &Attempted::begun);
+  if (found == running_.end()) return false;
+  found->begun = true;
+  const bool program = found->lane == Lane::program;
+  scheduler_.on_started(found->id, found->attempt, now_, program ? "runner-1" : "", program ? std::optional(42) : std::nullopt,
+                        effects_);
+  count("on_started");
+  after_event();
+  return true;
+}
+
+bool Simulation::progress() {
+  const Attempted* const attempted = any_attempt();
+  if (attempted == nullptr) return false;
+  scheduler_.on_progress(attempted->id, attempted->attempt, 0.5, "half", now_, effects_);
+  count("on_progress");
+  after_event();
+  return true;
+}
+
+bool Simulation::stopping() {
+  const Attempted* const attempted = any_attempt();
+  if (attempted == nullptr) return false;
+  scheduler_.on_stopping(attempted->id, attempted->attempt, now_, effects_);
+  count("on_stopping");
+  after_event();
+  return true;
+}
+
+EndReport Simulation::any_report(const Attempted& attempted) {
+  EndReport report;
+  switch (below(5)) {
+    case 0: report.ending = EndReport::Exited{static_cast<int>(below(2))}; break;
+    case 1: report.ending = EndReport::Signalled{9}; break;
+    case 2: report.ending = EndReport::Returned{json::Raw{"7"}}; break;
+    case 3: report.ending = EndReport::Failed{JobError{"exception", "it failed"}, std::nullopt}; break;
+    default: report.ending = EndReport::Lost{"the worker died"}; break;
+  }
+  report.timed_out = chance(0.1);
+  report.stopped = attempted.stopped;
+  return report;
+}
+
+bool Simulation::ended() {
+  const Attempted* const chosen = any_attempt();
+  if (chosen == nullptr) return false;
+  const Attempted attempted = *chosen;
+  running_.erase(running_.begin() + (chosen - running_.data()));
+  scheduler_.on_ended(attempted.id, attempted.attempt, any_report(attempted), now_, effects_);
+  count("on_ended");
+  after_event();
+  return true;
+}
+
+// Mostly one that was submitted lately: those are the interesting ones.
+JobId Simulation::any_job() {
+  std::vector<JobId> here;
+  scheduler_.each_after(0, jobs_max, [&](const Job& job) {
+    here.push_back(job.id);
+    return true;
+  });
+  if (here.empty() || chance(0.05)) return 1 + below(scheduler_.last_id() + 2);
+  return chance(0.7) ? here.back() : here[below(here.size())];
+}
+
+bool Simulation::cancel() {
+  std::vector<JobId> ids;
+  for (auto left = 1 + below(2); left > 0; --left) ids.push_back(any_job());
+  const auto result = scheduler_.on_cancel(ids, chance(0.3), now_, effects_);
+  const auto answered = result.cancelled.size() + result.stopping.size() + result.already_finished.size() + result.unknown.size();
+  if (answered != ids.size()) throw std::logic_error("a cancel did not answer for each id");
+  count("on_cancel");
+  after_event();
+  return true;
+}
+
+bool Simulation::cancel_group() {
+  const char* const group = groups[below(groups.size())];
+  const auto members = scheduler_.unfinished_in_group(group);
+  const auto result = scheduler_.on_cancel_group(group, chance(0.3), now_, effects_);
+  if (result.cancelled.size() + result.stopping.size() != members) throw std::logic_error("a group was not cancelled as a whole");
+  count("on_cancel_group");
+  after_event();
+  return true;
+}
+
+bool Simulation::forget() {
+  if (published_.empty()) return false;
+  const auto number = scheduler_.on_forget(
+      {std::next(published_.begin(), static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(published_.size(), 50))))->first},
+      effects_);
+  if (number != scheduler_.newest_persist()) throw std::logic_error("a forget has no Persist of its own");
+  count("on_forget");
+  after_event();
+  return true;
+}
+
+bool Simulation::commit(double refuse) {
+  if (!store_.has_work()) return false;
+  const auto commit = store_.commit(random_, refuse);
+  for (const auto number : commit.refused) {
+    scheduler_.on_refused(number, now_, effects_);
+    count("on_refused");
+    after_event();
+  }
+  scheduler_.on_durable(commit.durable);
+  count("on_durable");
+  release(commit);
+  after_event();
+  return true;
+}
+
+bool Simulation::timer() {
+  if (!timer_) return false;
+  now_ = std::max(now_, *timer_);
+  timer_.reset();
+  scheduler_.on_timer(now_, effects_);
+  count("on_timer");
+  after_event();
+  return true;
+}
+
+bool Simulation::slots() {
+  scheduler_.on_slots(static_cast<Lane>(below(lane_count)), static_cast<std::uint32_t>(below(8)), now_, effects_);
+  count("on_slots");
+  after_event();
+  return true;
+}
+
+bool Simulation::drain() {
+  scheduler_.on_drain(now_, effects_);
+  count("on_drain");
+  after_event();
+  return true;
+}
+
+bool Simulation::undrain() {
+  scheduler_.on_undrain();
+  count("on_undrain");
+  after_event();
+  return true;
+}
+
+// What an executor says of an attempt that is over, or not begun, changes nothing.
+bool Simulation::stale() {
+  const JobId id = any_job();
+  const Job* const job = scheduler_.find(id);
+  const Attempt attempt = job == nullptr ? 1 : job->attempt + 1;
+  scheduler_.on_started(id, attempt, now_, "", std::nullopt, effects_);
+  scheduler_.on_progress(id, attempt, 1, "", now_, effects_);
+  scheduler_.on_stopping(id, attempt, now_, effects_);
+  scheduler_.on_ended(id, attempt, {}, now_, effects_);
+  if (!effects_.empty()) wrong(id, "an attempt that does not run had effects");
+  after_event();
+  return true;
+}
+
+// ---- what must hold after each event
+
+void Simulation::after_event() {
+  apply();
+  scheduler_.check();
+  Snapshot now_here = snapshot();
+  compare(snapshot_, now_here);
+  snapshot_ = std::move(now_here);
+  compare_running();
+}
+
+Simulation::Snapshot Simulation::snapshot() const {
+  Snapshot snapshot;
+  scheduler_.each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
+    snapshot.emplace_hint(snapshot.end(), job.id, name_of(job));
+    return true;
+  });
+  return snapshot;
+}
+
+void Simulation::compare(const Snapshot& before, const Snapshot& after) {
+  const auto note = [&](JobId id, const std::string& from, const std::string& to) {
+    if (from == to) return;
+    const std::string transition = from + " → " + to;
+    if (!legal_transitions().contains(transition)) wrong(id, "an illegal transition: " + transition);
+    ++transitions_[transition];
+  };
+  for (const auto& [id, from] : before) {
+    const auto to = after.find(id);
+    if (to != after.end()) {
+      note(id, from, to->second);
+    } else {
+      note(id, from, store_.refused_jobs().contains(id) ? "refused" : "none");
+    }
+  }
+  for (auto each = after.upper_bound(before.empty() ? 0 : before.rbegin()->first); each != after.end(); ++each) {
+    note(each->first, "none", each->second);
+  }
+}
+
+void Simulation::compare_running() {
+  const Counts counts = scheduler_.counts();
+  std::array<std::uint64_t, lane_count> executing{};
+  for (const auto& each : running_) ++executing[static_cast<std::size_t>(each.lane)];
+  for (std::size_t lane = 0; lane < lane_count; ++lane) {
+    if (counts.running[lane] > std::max<std::uint64_t>(counts.slots[lane], running_before_[lane])) {
+      throw std::logic_error("lane " + std::to_string(lane) + ": more run than there are slots");
+    }
+    if (executing[lane] > counts.running[lane]) throw std::logic_error("an executor runs more than the scheduler started");
+  }
+  running_before_ = counts.running;
+}
+
+// ---- effects
+
+void Simulation::apply() {
+  for (auto& effect : std::exchange(effects_, {})) {
+    mix(effect.index());
+    if (auto* const persist = std::get_if<Persist>(&effect)) {
+      mix(persist->number);
+      store_.hand_over(std::move(*persist));
+      continue;
+    }
+    if (const auto* const wish = std::get_if<ArmTimer>(&effect)) {
+      timer_ = timer_ ? std::min(*timer_, wish->at) : wish->at;
+      continue;
+    }
+    const PersistNumber after = std::visit(
+        [](const auto& each) -> PersistNumber {
+          if constexpr (requires { each.after; }) return each.after;
+          return 0;
+        },
+        effect);
+    mix(after);
+    if (after > scheduler_.newest_persist()) throw std::logic_error("an effect waits for a Persist that does not exist");
+    if (after <= durable_) {
+      perform(effect);
+    } else {
+      held_[after].push_back(std::move(effect));
+    }
+  }
+}
+
+void Simulation::release(const ModelStore::Commit& commit) {
+  durable_ = commit.durable;
+  while (!held_.empty() && held_.begin()->first <= durable_) {
+    const auto [number, effects] = std::move(*held_.begin());
+    held_.erase(held_.begin());
+    const bool refused = std::ranges::find(commit.refused, number) != commit.refused.end();
+    for (const auto& effect : effects) {
+      const JobId id = std::visit(
+          [](const auto& each) -> JobId {
+            if constexpr (requires { each.id; }) return each.id;
+            return 0;
+          },
+          effect);
+      if (scheduler_.was_refused(id)) continue;
+      if (refused && std::holds_alternative<Start>(effect)) continue;
+      perform(effect);
+    }
+  }
+}
+
+void Simulation::perform(const Effect& effect) {
+  if (const auto* const start = std::get_if<Start>(&effect)) {
+    perform_start(*start);
+  } else if (const auto* const stop = std::get_if<Stop>(&effect)) {
+    perform_stop(*stop);
+  } else {
+    perform_publish(std::get<Publish>(effect));
+  }
+}
+
+void Simulation::perform_start(const Start& start) {
+  mix(start.id);
+  const Job* const job = scheduler_.find(start.id);
+  if (job == nullptr || !job->is_running() || job->attempt != start.attempt) wrong(start.id, "was started and does not run");
+  if (job->lane != start.lane) wrong(start.id, "was started in another lane");
+  if (job->durable() && !(store_.submitted(start.id) && store_.started(start.id, start.attempt))) {
+    wrong(start.id, "was started before that was recorded");
+  }
+  if (!ever_started_.emplace(start.id, start.attempt).second) wrong(start.id, "an attempt was started twice");
+  running_.push_back({start.id, start.attempt, start.lane});
+}
+
+void Simulation::perform_stop(const Stop& stop) {
+  mix(stop.id);
+  const auto found =
+      std::ranges::find_if(running_, [&](const Attempted& each) { return each.id == stop.id && each.attempt == stop.attempt; });
+  if (found == running_.end()) return;  // it has just ended, or its start was refused
+  found->stopped = true;
+  const Job* const job = scheduler_.find(stop.id);
+  const auto& state = std::get<Running>(job->state);
+  if (job->durable() && state.stop == StopCause::cancelled && !store_.cancelled(stop.id)) {
+    wrong(stop.id, "was stopped before the cancel was recorded");
+  }
+}
+
+void Simulation::perform_publish(const Publish& publish) {
+  const JobId id = publish.id;
+  mix(id);
+  if (!publish.spec || !publish.user) wrong(id, "an event without specification or user");
+  if (publish.spec->durable && !store_.submitted(id)) wrong(id, "news of it before it was accepted");
+  if (publish.kind == EventKind::submitted) {
+    if (!announced_.insert(id).second) wrong(id, "was announced twice");
+    return;
+  }
+  if (!announced_.contains(id)) wrong(id, "news of it before it was announced");
+  if (published_.contains(id)) wrong(id, "news of it after its end");
+  if (publish.kind != EventKind::finished) return;
+  if (publish.finished->seq <= last_seq_) wrong(id, "published out of the order of seq");
+  last_seq_ = publish.finished->seq;
+  mix(last_seq_);
+  if (store_.finished(id) != last_seq_) wrong(id, "its end was announced before it was recorded");
+  published_.emplace(id, last_seq_);
+}
+
+}  // namespace stint::core::simulation

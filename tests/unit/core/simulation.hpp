@@ -1,0 +1,113 @@
+// The scheduler in a world of chance: random events from a seed, a virtual clock, and models of the executors and of
+// the store. After each step the scheduler checks itself and the world checks the scheduler: throws std::logic_error
+// with the first thing that is wrong.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/core/scheduler.hpp"
+#include "tests/unit/core/simulation_store.hpp"
+
+namespace stint::core::simulation {
+
+class Simulation {
+ public:
+  explicit Simulation(std::uint64_t seed);
+
+  /// One random event.
+  void step();
+  /// Lets everything come to its end and checks that each accepted job has finished exactly once.
+  void settle();
+
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& events() const { return events_; }
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& transitions() const { return transitions_; }
+  /// Of all effects so far: equal for equal seeds.
+  [[nodiscard]] std::uint64_t digest() const { return digest_; }
+  [[nodiscard]] std::uint64_t finished() const { return published_.size(); }
+
+ private:
+  /// A started attempt, as its executor knows it.
+  struct Attempted {
+    JobId id = 0;
+    Attempt attempt = 0;
+    Lane lane{};
+    bool begun = false;
+    bool stopped = false;
+  };
+  using Snapshot = std::map<JobId, const char*>;
+
+  // Events; each returns false where there was nothing to do it to.
+  bool submit();
+  bool started();
+  bool progress();
+  bool stopping();
+  bool ended();
+  bool cancel();
+  bool cancel_group();
+  bool forget();
+  bool commit(double refuse);
+  bool timer();
+  bool slots();
+  bool drain();
+  bool undrain();
+  bool stale();
+
+  void count(const char* event) { ++events_[event]; }
+  void after_event();
+  [[nodiscard]] Snapshot snapshot() const;
+  void compare(const Snapshot& before, const Snapshot& after);
+  void compare_running();
+
+  // Effects.
+  void apply();
+  void release(const ModelStore::Commit& commit);
+  void perform(const Effect& effect);
+  void perform_start(const Start& start);
+  void perform_stop(const Stop& stop);
+  void perform_publish(const Publish& publish);
+  void mix(std::uint64_t value) { digest_ = (digest_ ^ value) * 0x100000001b3ULL; }
+
+  [[nodiscard]] std::uint64_t below(std::uint64_t bound) {
+    return std::uniform_int_distribution<std::uint64_t>(0, bound - 1)(random_);
+  }
+  [[nodiscard]] bool chance(double probability) { return std::bernoulli_distribution(probability)(random_); }
+  [[nodiscard]] Attempted* any_attempt();
+  [[nodiscard]] JobId any_job();
+  [[nodiscard]] EndReport any_report(const Attempted& attempted);
+
+  std::mt19937_64 random_;
+  Time now_;
+  Scheduler scheduler_;
+  ModelStore store_;
+  std::vector<std::shared_ptr<const JobSpec>> specs_;
+  std::shared_ptr<const User> user_;
+  Effects effects_;
+  std::map<PersistNumber, std::vector<Effect>> held_;
+  PersistNumber durable_ = 0;
+  std::optional<Time> timer_;
+  std::vector<Attempted> running_;
+  std::array<std::uint64_t, lane_count> running_before_{};
+  std::set<std::pair<JobId, Attempt>> ever_started_;
+  std::set<JobId> transient_;       // accepted, not durable
+  std::map<JobId, Seq> published_;  // finished
+  std::set<JobId> announced_;       // submitted
+  Seq last_seq_ = 0;
+  Snapshot snapshot_;
+  std::map<std::string, std::uint64_t> events_;
+  std::map<std::string, std::uint64_t> transitions_;
+  std::uint64_t digest_ = 0xcbf29ce484222325ULL;
+};
+
+/// What may happen to a job in one step, as "from → to"; none is a job that is not (or no longer) here.
+[[nodiscard]] const std::set<std::string>& legal_transitions();
+
+}  // namespace stint::core::simulation
