@@ -40,6 +40,8 @@ inline constexpr std::size_t output_chunk_bytes_max = 1U << 20U;     ///< data i
 inline constexpr std::size_t input_chunk_bytes_max = 8U << 20U;      ///< data in one job.input
 inline constexpr std::size_t record_payload_bytes_max = 4U << 10U;   ///< args and result that stay in the record
 inline constexpr std::size_t result_bytes_max = 16U << 20U;          ///< a task's result, encoded
+inline constexpr std::size_t task_error_bytes_max = 4U << 10U;       ///< message of a task's failure; the rest is cut
+inline constexpr std::size_t progress_text_bytes_max = 1U << 10U;    ///< text of a progress report; the rest is cut
 inline constexpr std::size_t shared_payload_bytes_min = 64U << 10U;  ///< from here host payloads go by sealed memfd
 
 // Wire numbers

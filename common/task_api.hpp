@@ -44,6 +44,8 @@ class TaskContext {
   std::stop_token stop;
   /// When `timeout` will have passed.
   std::optional<Time> deadline;
+  /// True in a host process: a crash ends this run and nothing else.
+  bool isolated = false;
 
   /// Tells how far the run is, 0 … 1; shows in the job's record and in the feed.
   void progress(double value, std::string text = {}) const {
