@@ -1,0 +1,120 @@
+#include "client/connect.hpp"
+
+#include <poll.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "client/autostart.hpp"
+#include "client/terminal.hpp"
+
+namespace stint::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds reconnect_time{30};
+constexpr int reconnect_step_ms = 100;
+
+/// Empty where the peer may be trusted.
+std::string peer_fault(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::strerror(errno);
+  if (peer.uid == ::getuid() || peer.uid == 0) return {};
+  const passwd* service = ::getpwnam("stint");
+  if (service != nullptr && service->pw_uid == peer.uid) return {};
+  return "is served by uid " + std::to_string(peer.uid) + ", which is neither you, root nor stint: nothing was sent to it";
+}
+
+std::string failure_text(int error) {
+  if (error == ENOENT) return "not there";
+  if (error == ECONNREFUSED) return "no daemon listens there (a stale socket)";
+  return std::strerror(error);
+}
+
+[[noreturn]] void throw_cannot_connect(const std::vector<Attempt>& attempts, bool explicit_path) {
+  std::string text = "cannot connect to a daemon; tried:";
+  for (const auto& attempt : attempts) {
+    text += "\n  " + attempt.candidate.path.string() + ": " + attempt.why;
+    if (attempt.candidate.origin != "personal") text += " (" + attempt.candidate.origin + ")";
+  }
+  if (explicit_path) {
+    text += "\nStart one there with: stintd --socket " + attempts.front().candidate.path.string();
+  } else {
+    text += "\nStart one with: stintd &   (`stint run`, `submit` and `map` do it by themselves)";
+  }
+  throw Failure(exit_code::no_daemon, std::move(text));
+}
+
+}  // namespace
+
+std::optional<Connection> try_connect(const SocketCandidate& candidate, std::string& why) {
+  const std::string path = candidate.path.string();
+  if (path.size() > socket_path_bytes_max) {
+    why = "the path is longer than " + std::to_string(socket_path_bytes_max) + " bytes, which no socket can have";
+    return std::nullopt;
+  }
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, path.size());
+  if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    why = failure_text(errno);
+    return std::nullopt;
+  }
+  if (candidate.directory_ours) why = directory_fault(candidate.path.parent_path());
+  if (!why.empty()) {
+    why = "not trusted: its directory " + why;
+    return std::nullopt;
+  }
+  why = peer_fault(socket.get());
+  if (!why.empty()) return std::nullopt;
+  return Connection(std::move(socket), path);
+}
+
+Connection connect(const Target& target) {
+  std::vector<Attempt> attempts;
+  for (const auto& candidate : socket_candidates(target.socket)) {
+    std::string why;
+    if (auto connection = try_connect(candidate, why)) return std::move(*connection);
+    attempts.push_back({candidate, why});
+  }
+  const bool explicit_path =
+      attempts.front().candidate.origin == "--socket" || attempts.front().candidate.origin == "STINT_SOCKET";
+  // Whoever names a socket wants that daemon, not one that is made up on the spot.
+  if (!target.may_start || explicit_path || !autostart_allowed()) throw_cannot_connect(attempts, explicit_path);
+  return start_daemon(target.quiet);
+}
+
+std::string instance_of(Connection& connection) {
+  const auto info = connection.call("daemon.info", "{}");
+  return info.value("instance", std::string());
+}
+
+Connection reconnect(const std::string& path, const std::string& instance, int code, Interrupts* interrupts) {
+  const auto deadline = Clock::now() + reconnect_time;
+  note("the connection to the daemon was lost; trying to come back for 30 s");
+  while (Clock::now() < deadline) {
+    std::string why;
+    if (auto connection = try_connect({path, "--socket"}, why)) {
+      try {
+        if (instance_of(*connection) == instance) return std::move(*connection);
+        throw Failure(exit_code::not_finished,
+                      "the daemon at " + path + " has been restarted, and its jobs are gone: they were kept in memory only");
+      } catch (const ConnectionLost&) {
+        // It is on its way down; the next one may be another.
+      }
+    }
+    std::array<pollfd, 1> wake{pollfd{interrupts != nullptr ? interrupts->fd() : -1, POLLIN, 0}};
+    if (::poll(wake.data(), wake.size(), reconnect_step_ms) > 0) {
+      throw Failure(code, "interrupted while the daemon at " + path + " was away");
+    }
+  }
+  throw Failure(code, "the connection to " + path + " was lost and no daemon came back within 30 s");
+}
+
+}  // namespace stint::cli

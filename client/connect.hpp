@@ -1,0 +1,43 @@
+// Finding a daemon: the search over sockets, the check of who is at the other end, and coming back after a loss.
+//
+// Nothing is sent before SO_PEERCRED has shown that the other end is us, root, or the user `stint`. Throws Failure 69
+// with every socket that was tried. Main thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/connection.hpp"
+#include "client/interrupts.hpp"
+#include "common/socket_paths.hpp"
+
+namespace stint::cli {
+
+/// Who is to be talked to, as the common options say it.
+struct Target {
+  std::optional<std::string> socket;  ///< --socket
+  bool may_start = false;             ///< run, submit and map, less --no-start
+  bool quiet = false;                 ///< -q: says nothing of a daemon that was started
+};
+
+struct Attempt {
+  SocketCandidate candidate;
+  std::string why;  ///< why it was not that one
+};
+
+/// Connects to one path; on failure says why in `why` and returns nothing.
+[[nodiscard]] std::optional<Connection> try_connect(const SocketCandidate& candidate, std::string& why);
+
+/// The first daemon in the order of the search; starts a personal one where that is allowed and none is there.
+[[nodiscard]] Connection connect(const Target& target);
+
+/// Connects again to where `lost` was, for 30 s. Throws Failure `code` where no daemon is there, and Failure 125 where
+/// it is another one than `instance` (its jobs are gone with the old one).
+[[nodiscard]] Connection reconnect(const std::string& path, const std::string& instance, int code, Interrupts* interrupts);
+
+/// `daemon.info`'s `instance`.
+[[nodiscard]] std::string instance_of(Connection& connection);
+
+}  // namespace stint::cli

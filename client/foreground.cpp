@@ -1,0 +1,207 @@
+#include "client/foreground.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <vector>
+
+#include "client/output_copy.hpp"
+#include "client/record.hpp"
+#include "client/spec_options.hpp"
+#include "client/terminal.hpp"
+#include "common/base64.hpp"
+#include "common/protocol.hpp"
+
+namespace stint::cli {
+namespace {
+
+constexpr std::size_t input_bytes = 64U << 10U;
+constexpr std::array both{StreamName::out, StreamName::err};
+
+std::size_t index_of(StreamName name) { return static_cast<std::size_t>(name); }
+
+std::string signal_request(JobId id, std::string_view signal) {
+  return R"({"id":)" + std::to_string(id) + R"(,"signal":")" + std::string(signal) + R"("})";
+}
+
+std::string ids_request(JobId id) { return R"({"ids":[)" + std::to_string(id) + "]}"; }
+
+/// The job may have ended meanwhile, which is no news.
+void ignore(const RpcError&) {}
+
+}  // namespace
+
+Foreground::Foreground(Connection connection, bool quiet)
+    : session_(std::move(connection), exit_code::not_finished, &interrupts_), quiet_(quiet) {}
+
+int Foreground::run(const JobSpec& spec) {
+  owner_ = true;
+  task_ = spec.task.has_value();
+  input_open_ = spec.stdin_source.is_stream();
+  const auto answer = session_.connection.call("job.submit", submit_request(spec));
+  id_ = answer.at("id").get<JobId>();
+  streams_[0].wanted = spec.is_program() && spec.stdout_target.is_capture();
+  streams_[1].wanted = spec.is_program() && spec.stderr_target.is_capture();
+  return follow_to_end();
+}
+
+int Foreground::follow(JobId id, std::array<bool, 2> streams, std::array<std::uint64_t, 2> offsets) {
+  id_ = id;
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    streams_[i].wanted = streams[i];
+    streams_[i].offset = offsets[i];
+  }
+  return follow_to_end();
+}
+
+int Foreground::follow_to_end() {
+  open_streams();
+  ask_for_end();
+  while (!done()) {
+    try {
+      std::vector<pollfd> others{{interrupts_.fd(), POLLIN, 0}};
+      const bool may_read = input_open_ && !input_pending_;
+      if (may_read) others.push_back({STDIN_FILENO, POLLIN, 0});
+      session_.connection.pump(others);
+      handle_signals();
+      if (may_read && others[1].revents != 0) read_input();
+    } catch (const ConnectionLost&) {
+      session_.recover();
+      if (input_open_) {
+        note("standard input is no longer forwarded: what the job has got of it is not known");
+        send_input({}, true);
+      }
+      open_streams();
+      ask_for_end();
+    }
+  }
+  return report();
+}
+
+bool Foreground::done() const { return record_ && streams_[0].ended && streams_[1].ended; }
+
+void Foreground::open_streams() {
+  for (const StreamName name : both) {
+    Stream& stream = streams_[index_of(name)];
+    stream.ended = !stream.wanted;
+    if (stream.ended) continue;
+    Connection::StreamHandler handler;
+    handler.on_item = [this, name](const nlohmann::json& chunk) { on_chunk(name, chunk); };
+    handler.on_end = [&stream](const nlohmann::json&) { stream.ended = true; };
+    session_.connection.open_stream("job.output", output_request(id_, name, stream.offset, true), std::move(handler),
+                                    [&stream](const RpcError& error) {
+                                      if (error.kind() != "conflict") throw error;
+                                      stream.ended = true;  // not captured
+                                    });
+  }
+}
+
+void Foreground::ask_for_end() {
+  session_.connection.request(
+      "job.wait", ids_request(id_),
+      [this](const nlohmann::json& answer) {
+        const auto& finished = field_at(answer, "finished");
+        if (finished.is_array() && !finished.empty()) record_ = finished.front();
+      },
+      [](const RpcError& error) {
+        // A daemon that is going away ends its waits; the loss of the connection tells the rest.
+        if (error.kind() != "draining") throw error;
+      });
+}
+
+void Foreground::on_chunk(StreamName name, const nlohmann::json& chunk) {
+  Stream& stream = streams_[index_of(name)];
+  stream.offset = number_at(chunk, "next");
+  if (stream.reader_gone) return;
+  if (write_all(descriptor_of(name), bytes_of(chunk), [this] { handle_signals(); }) == Written::all) return;
+  stream.reader_gone = true;
+  if (!owner_) throw Failure(exit_code::signalled + SIGPIPE, "the reader has gone");
+  // What the job would have got from its own pipe.
+  session_.connection.request("job.signal", signal_request(id_, "PIPE"), {}, ignore);
+}
+
+void Foreground::read_input() {
+  std::array<char, input_bytes> buffer{};
+  const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  send_input({buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0}, got <= 0);
+}
+
+void Foreground::send_input(std::string_view bytes, bool end) {
+  protocol::InputRequest request;
+  request.id = id_;
+  request.end = end;
+  if (json::is_utf8(bytes) && bytes.find('\0') == std::string_view::npos) {
+    request.data = bytes;
+  } else {
+    request.data = base64_encode(bytes);
+    request.encoding = Encoding::base64;
+  }
+  input_pending_ = true;
+  if (end) input_open_ = false;
+  session_.connection.request(
+      "job.input", json::encode_text(request), [this](const nlohmann::json&) { input_pending_ = false; },
+      [this](const RpcError&) {
+        // It has closed its standard input, or has ended: nobody is left to read more.
+        input_pending_ = false;
+        input_open_ = false;
+      });
+}
+
+void Foreground::handle_signals() {
+  while (const auto signal = interrupts_.take()) {
+    if (*signal == SIGINT) {
+      on_interrupt();
+    } else if (owner_) {
+      cancel();
+    } else {
+      throw Failure(exit_code::signalled + *signal, "interrupted");
+    }
+  }
+  session_.connection.flush();
+}
+
+void Foreground::on_interrupt() {
+  if (!owner_) throw Failure(exit_code::signalled + SIGINT, "interrupted; the job goes on");
+  if (interrupts_.is_second()) detach();
+  if (task_) {
+    cancel();
+    return;
+  }
+  session_.connection.request("job.signal", signal_request(id_, "INT"), {}, [this](const RpcError& error) {
+    // It does not run yet: what an interrupt means then is that it never shall.
+    if (error.kind() == "conflict") cancel();
+  });
+}
+
+void Foreground::cancel() { session_.connection.request("job.cancel", ids_request(id_), {}, ignore); }
+
+void Foreground::detach() {
+  if (input_open_) send_input({}, true);
+  session_.connection.flush();
+  const std::string id = std::to_string(id_);
+  throw Failure(exit_code::not_finished, "left job " + id + " running; come back with: stint output -f " + id +
+                                             "   (its code: stint wait " + id + "; stop it: stint cancel " + id + ")");
+}
+
+int Foreground::report() const {
+  const auto& record = *record_;
+  const int code = exit_code_of(record);
+  if (owner_ && task_ && code == exit_code::success) print(text_at(record, "result") + "\n");
+  for (const auto* name : {"stdout", "stderr"}) {
+    const auto& truncated = field_at(record, std::string(name) + ".truncated");
+    if (!quiet_ && owner_ && truncated.is_boolean() && truncated.get<bool>()) {
+      note("job " + std::to_string(id_) + ": only head and tail of its " + name + " are kept; --output-limit raises that");
+    }
+  }
+  const bool plain_exit = !field_at(record, "exit_code").is_null() && field_at(record, "error").is_null();
+  const std::string outcome = text_at(record, "outcome");
+  if (!quiet_ && owner_ && code != exit_code::success && !(outcome == "failed" && plain_exit)) {
+    note("job " + std::to_string(id_) + ": " + ending_of(record));
+  }
+  return code;
+}
+
+}  // namespace stint::cli

@@ -1,0 +1,61 @@
+// A job in the foreground: its output to our descriptors as it comes, our standard input to it, signals handed on.
+//
+// One poll loop over the socket, standard input and signals. The next chunk of input is read when the last one was
+// taken. Main thread. Throws Failure: 125 where the user leaves the job, or its daemon is gone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "client/interrupts.hpp"
+#include "client/session.hpp"
+#include "common/job.hpp"
+
+namespace stint::cli {
+
+class Foreground {
+ public:
+  Foreground(Connection connection, bool quiet);
+
+  /// Submits, follows to the end, and returns the exit code.
+  int run(const JobSpec& spec);
+  /// Follows a job that somebody else has submitted; `streams` as in --stdout and --stderr. Returns its exit code.
+  int follow(JobId id, std::array<bool, 2> streams, std::array<std::uint64_t, 2> offsets);
+
+ private:
+  struct Stream {
+    std::uint64_t offset = 0;
+    bool wanted = false;
+    bool ended = true;
+    bool reader_gone = false;
+  };
+
+  int follow_to_end();
+  void open_streams();
+  void ask_for_end();
+  void on_chunk(StreamName name, const nlohmann::json& chunk);
+  void read_input();
+  void send_input(std::string_view bytes, bool end);
+  void handle_signals();
+  void on_interrupt();
+  void cancel();
+  [[noreturn]] void detach();
+  [[nodiscard]] bool done() const;
+  int report() const;
+
+  Interrupts interrupts_;
+  Session session_;
+  bool quiet_;
+  bool owner_ = false;  // we have submitted it: signals are for the job
+  bool task_ = false;
+  JobId id_ = 0;
+  std::array<Stream, 2> streams_;
+  bool input_open_ = false;
+  bool input_pending_ = false;  // a chunk has not been answered
+  std::optional<nlohmann::json> record_;
+};
+
+}  // namespace stint::cli

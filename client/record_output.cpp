@@ -1,0 +1,32 @@
+#include "client/record_output.hpp"
+
+#include <unistd.h>
+
+#include "client/connect.hpp"
+#include "client/record.hpp"
+#include "client/terminal.hpp"
+
+namespace stint::cli {
+
+Written RecordOutput::print(const nlohmann::json& record) {
+  if (!field_at(record, "task").is_null()) {
+    if (exit_code_of(record) != exit_code::success) return Written::all;
+    return write_all(STDOUT_FILENO, field_at(record, "result").dump() + "\n", on_interrupt_);
+  }
+  const Written out = print_stream(record, StreamName::out);
+  return out == Written::all ? print_stream(record, StreamName::err) : out;
+}
+
+Written RecordOutput::print_stream(const nlohmann::json& record, StreamName name) {
+  const auto& stream = field_at(record, json::enum_name(name));
+  if (number_at(stream, "bytes") == 0) return Written::all;
+  const JobId id = number_at(record, "id");
+  if (!quiet_ && stream.value("truncated", false)) {
+    note("job " + std::to_string(id) + ": only head and tail of its output are kept; --output-limit raises that");
+  }
+  if (stream.contains("data")) return write_all(descriptor_of(name), bytes_of(stream), on_interrupt_);
+  if (!fetcher_) fetcher_ = connect({path_, false, true});
+  return copy_output(*fetcher_, id, name, 0);
+}
+
+}  // namespace stint::cli

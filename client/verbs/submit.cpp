@@ -1,0 +1,157 @@
+// `stint submit`: hands one job over, or with --batch a job a line of JSON, and prints ids.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "client/record.hpp"
+#include "client/render.hpp"
+#include "client/spec_options.hpp"
+#include "client/terminal.hpp"
+#include "client/verbs/actions.hpp"
+#include "client/whole_input.hpp"
+#include "common/protocol.hpp"
+
+namespace stint::cli {
+namespace {
+
+constexpr std::size_t batch_bytes_max = 1U << 20U;
+constexpr std::uint64_t batch_jobs_max = 10'000;
+
+class Submit : public Action {
+ public:
+  void declare(Options& options) override {
+    spec_.declare(options);
+    options.flag("--stdin", stdin_, "the job reads what is on standard input now, all of it");
+    options.heading("Many jobs");
+    options.text("--batch", batch_,
+                 "a job specification (JSON object) a line, from FILE or - for standard input; "
+                 "of the other options only --group counts. Jobs without cwd and umask get these ones",
+                 "FILE");
+    options.heading("Output");
+    options.flag("--json", json_, "the whole answer as JSON");
+    options.heading("Daemon");
+    options.flag("--no-start", no_start_, "do not start a personal daemon where none can be reached");
+    options.exclusive({"--stdin", "--stdin-file"});
+  }
+
+  int run(const std::vector<std::string>& words) override {
+    Target where = target();
+    where.may_start = !no_start_;
+    if (batch_) {
+      if (!words.empty()) throw UsageError("--batch takes its jobs from the file: no program beside it");
+      return submit_batch(where);
+    }
+    JobSpec job = spec_.build(words);
+    if (spec_.args()) job.args = parse_json(*spec_.args(), "--args");
+    if (stdin_) job.stdin_source.source = StdinSource::Bytes{read_whole(STDIN_FILENO, limits::input_chunk_bytes_max)};
+    Connection connection = connect(where);
+    const auto answer = connection.call("job.submit", submit_request(job));
+    if (json_) {
+      print_document(answer);
+    } else {
+      print(text_at(answer, "id") + "\n");
+    }
+    return exit_code::success;
+  }
+
+ private:
+  struct Lines {
+    std::string json;  // the jobs, separated by commas
+    std::uint64_t count = 0;
+    std::uint64_t first_line = 0;
+  };
+
+  int submit_batch(const Target& where) {
+    UniqueFd file;
+    if (*batch_ != "-") {
+      file.reset(::open(batch_->c_str(), O_RDONLY | O_CLOEXEC));
+      if (!file) throw UsageError(*batch_ + ": " + std::strerror(errno));
+    }
+    LineReader reader(file ? file.get() : STDIN_FILENO, limits::line_bytes_max / 2);
+    Connection connection = connect(where);
+    Lines lines;
+    std::uint64_t line_number = 0;
+    while (const auto line = reader.next()) {
+      ++line_number;
+      if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
+      if (lines.count == batch_jobs_max || lines.json.size() > batch_bytes_max) submit_lines(connection, lines);
+      if (lines.count == 0) lines.first_line = line_number;
+      if (lines.count > 0) lines.json += ',';
+      lines.json += completed(*line, line_number);
+      line_numbers_.push_back(line_number);
+      ++lines.count;
+    }
+    submit_lines(connection, lines);
+    return exit_code::success;
+  }
+
+  /// The line with our cwd and umask where it names a program and none of them. The rest of it stays as it was written:
+  /// what is wrong with it is the daemon's to say.
+  static std::string completed(const std::string& line, std::uint64_t number) {
+    const auto job = nlohmann::json::parse(line, nullptr, false);
+    if (!job.is_object()) {
+      throw Failure(exit_code::bad_job, "line " + std::to_string(number) + " is not a JSON object");
+    }
+    if (job.empty() || job.contains("task")) return line;
+    std::string out = line.substr(0, line.rfind('}'));
+    const auto add = [&](const char* key, const std::string& value) {
+      if (!job.contains(key)) out += std::string(",\"") + key + "\":" + value;
+    };
+    add("cwd", nlohmann::json(current_directory()).dump());
+    add("umask", json::encode_text(current_umask()));
+    return out + "}";
+  }
+
+  void submit_lines(Connection& connection, Lines& lines) {
+    if (lines.count == 0) return;
+    std::string params = R"({"jobs":[)" + lines.json + "]";
+    if (spec_.group()) {
+      params += R"(,"group":)";
+      json::append_string(params, *spec_.group());
+    }
+    nlohmann::json answer;
+    try {
+      answer = connection.call("job.submit_many", params + "}");
+    } catch (const RpcError& error) {
+      throw Failure(error.code(), located(error));
+    }
+    std::string text;
+    if (json_) {
+      text = answer.dump() + "\n";
+    } else {
+      const std::uint64_t first = number_at(answer, "first");
+      for (std::uint64_t i = 0; i < lines.count; ++i) text += std::to_string(first + i) + "\n";
+    }
+    print(text);
+    lines = {};
+    line_numbers_.clear();
+  }
+
+  /// The daemon counts jobs of the call, people count lines.
+  [[nodiscard]] std::string located(const RpcError& error) const {
+    const std::string field = text_at(error.json(), "data.field");
+    const std::string message = error.what();
+    if (!field.starts_with("jobs[")) return message + "; the jobs of this and of later lines were not submitted";
+    const auto index = std::strtoull(field.c_str() + std::strlen("jobs["), nullptr, 10);
+    const std::uint64_t line = index < line_numbers_.size() ? line_numbers_[index] : 0;
+    return "line " + std::to_string(line) + ": " + message + "; lines from " + std::to_string(line_numbers_.front()) +
+           " on were not submitted";
+  }
+
+  SpecOptions spec_;
+  std::optional<std::string> batch_;
+  std::vector<std::uint64_t> line_numbers_;  // of the jobs of this call
+  bool stdin_ = false;
+  bool json_ = false;
+  bool no_start_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Action> make_submit() { return std::make_unique<Submit>(); }
+
+}  // namespace stint::cli
