@@ -260,8 +260,11 @@ bool Simulation::forget() {
 bool Simulation::commit(double refuse) {
   if (!store_.has_work()) return false;
   const auto commit = store_.commit(random_, refuse);
-  for (const auto number : commit.refused) {
-    scheduler_.on_refused(number, now_, effects_);
+  for (const auto& refused : commit.refused) {
+    scheduler_.on_refused(refused.number, now_, effects_);
+    for (const JobId id : refused.jobs) {
+      if (scheduler_.find(id) != nullptr || !scheduler_.was_refused(id)) wrong(id, "was refused and is still here");
+    }
     count("on_refused");
     after_event();
   }
@@ -326,6 +329,7 @@ void Simulation::after_event() {
   compare(snapshot_, now_here);
   snapshot_ = std::move(now_here);
   compare_running();
+  compare_drain();
 }
 
 Simulation::Snapshot Simulation::snapshot() const {
@@ -370,6 +374,21 @@ void Simulation::compare_running() {
   running_before_ = counts.running;
 }
 
+// In a drain nothing but daemon jobs that were told to stop may be left, unless a refusal is still to be worked off.
+void Simulation::compare_drain() const {
+  if (!scheduler_.draining() || timer_) return;
+  bool foreground = false;
+  JobId untold = 0;
+  scheduler_.each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
+    if (job.is_finished()) return true;
+    foreground = foreground || !job.spec->daemon;
+    const auto* const running = std::get_if<Running>(&job.state);
+    if (running == nullptr || running->stop == StopCause::none) untold = job.id;
+    return true;
+  });
+  if (!foreground && untold != 0) wrong(untold, "keeps a drain from ending and was not told to stop");
+}
+
 // ---- effects
 
 void Simulation::apply() {
@@ -405,7 +424,7 @@ void Simulation::release(const ModelStore::Commit& commit) {
   while (!held_.empty() && held_.begin()->first <= durable_) {
     const auto [number, effects] = std::move(*held_.begin());
     held_.erase(held_.begin());
-    const bool refused = std::ranges::find(commit.refused, number) != commit.refused.end();
+    const bool refused = std::ranges::find(commit.refused, number, &ModelStore::Refused::number) != commit.refused.end();
     for (const auto& effect : effects) {
       const JobId id = std::visit(
           [](const auto& each) -> JobId {

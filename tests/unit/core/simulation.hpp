@@ -66,6 +66,7 @@ class Simulation {
   [[nodiscard]] Snapshot snapshot() const;
   void compare(const Snapshot& before, const Snapshot& after);
   void compare_running();
+  void compare_drain() const;
 
   // Effects.
   void apply();

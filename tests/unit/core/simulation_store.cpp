@@ -31,12 +31,15 @@ ModelStore::Commit ModelStore::commit(std::mt19937_64& random, double refuse) {
     const Persist persist = std::move(handed_.front());
     handed_.pop_front();
     const bool refused = std::ranges::any_of(persist.facts, refusable) && std::bernoulli_distribution(each)(random);
-    if (refused) result.refused.insert(result.refused.begin(), persist.number);
+    if (refused) result.refused.insert(result.refused.begin(), Refused{persist.number, {}});
     for (const auto& fact : persist.facts) {
       if (!refused || !refusable(fact)) {
         apply(fact);
       } else if (const auto* const submit = std::get_if<SubmitFact>(&fact)) {
-        for (JobId id = submit->first; id < submit->first + submit->jobs.size(); ++id) refused_.insert(id);
+        for (JobId id = submit->first; id < submit->first + submit->jobs.size(); ++id) {
+          refused_.insert(id);
+          result.refused.front().jobs.push_back(id);
+        }
       }
     }
     result.durable = persist.number;

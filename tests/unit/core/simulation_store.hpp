@@ -16,8 +16,12 @@ namespace stint::core::simulation {
 
 class ModelStore {
  public:
+  struct Refused {
+    PersistNumber number = 0;
+    std::vector<JobId> jobs;  // that were submitted with it
+  };
   struct Commit {
-    std::vector<PersistNumber> refused;  // newest first
+    std::vector<Refused> refused;  // newest first
     PersistNumber durable = 0;
   };
 

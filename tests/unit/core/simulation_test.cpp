@@ -1,4 +1,4 @@
-// The scheduler under 400,000 random steps. STINT_SEED repeats a run, STINT_STEPS makes it longer.
+// The scheduler under 250,000 random steps. STINT_SEED repeats a run, STINT_STEPS makes it longer.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -11,7 +11,7 @@
 namespace stint::core::simulation {
 namespace {
 
-constexpr std::uint64_t steps_default = 400'000;
+constexpr std::uint64_t steps_default = 250'000;
 constexpr std::uint64_t occurrences_min = 100;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {

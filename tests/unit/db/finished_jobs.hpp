@@ -1,0 +1,24 @@
+// Finished jobs for tests of what is stored.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "daemon/core/effects.hpp"
+
+namespace stint::db {
+
+inline core::FinishedPtr finished(JobId id, Seq seq, const std::string& group = {}, std::uint32_t uid = 1000) {
+  auto spec = std::make_shared<JobSpec>();
+  if (!group.empty()) spec->group = group;
+  auto job = std::make_shared<core::FinishedJob>();
+  job->id = id;
+  job->seq = seq;
+  job->finished_at = Time{std::chrono::seconds(seq)};
+  job->spec = std::move(spec);
+  job->user = std::make_shared<const core::User>(core::User{uid, "user" + std::to_string(uid)});
+  job->record = "{}";
+  return job;
+}
+
+}  // namespace stint::db
