@@ -1,0 +1,78 @@
+// Runs programs: hands each start to the least loaded runner and tells the observer what the runner reports.
+//
+// A runner that dies is replaced; what was on it ends as `lost`, but not before its tree is gone (Workers::on_death says
+// when). While no runner is up, starts wait in order. It makes no decision about a program: timeouts, limits and kills
+// are the runner's. I/O thread only; throws only bad_alloc.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/exec/executor.hpp"
+#include "daemon/exec/runner_link.hpp"
+#include "daemon/exec/workers.hpp"
+
+namespace stint::exec {
+
+struct ProcessOptions {
+  std::string out_dir;      ///< STATE/out, must exist; output above limits::output_inline_bytes_max is kept there
+  std::string instance;     ///< STINT_INSTANCE; unlike that of any other daemon, so that programs are told apart by it
+  std::string socket_path;  ///< STINT_SOCKET
+  std::size_t runners = 2;
+  std::uint32_t epoch = 1;                      ///< grows with each daemon on one state directory; not 0
+  std::function<void(const std::string&)> log;  ///< gets a sentence when something went wrong; may be empty
+};
+
+class ProcessExecutor final : public Executor, private RunnerLink::Listener {
+ public:
+  /// Asks for its runners at once. `workers` and `observer` must outlive it.
+  ProcessExecutor(boost::asio::io_context& io, Workers& workers, Observer& observer, ProcessOptions options);
+
+  void start(Order order) override;
+  void stop(JobId id, Attempt attempt, bool force) override;
+  void close(std::function<void()> done) override;
+  void signal(JobId id, Attempt attempt, int signal, DoneCallback done) override;
+  void write_input(JobId id, Attempt attempt, std::string bytes, bool end, DoneCallback done) override;
+  void read_output(OutputQuery query, OutputCallback done) override;
+
+  /// Runners that are connected now.
+  [[nodiscard]] std::size_t runners_up() const;
+
+ private:
+  using Run = worker::Run;
+
+  void on_run_started(RunnerLink& link, const worker::RunStarted& started) override;
+  void on_run_stopping(const worker::RunStopping& stopping) override;
+  void on_run_ended(RunnerLink& link, worker::RunEnded ended) override;
+  void on_runner_lost(RunnerLink& link) override;
+
+  void add_runner();
+  void on_runner_spawned(std::optional<Error> error, Worker worker);
+  void on_runner_died(const WorkerDeath& death);
+  [[nodiscard]] RunnerLink* least_loaded() const;
+  [[nodiscard]] RunnerLink* runner_of(const Run& run) const;
+  void begin(RunnerLink& link, const Order& order);
+  void end_waiting(const Run& run);
+  void finish_if_closed();
+
+  boost::asio::io_context& io_;
+  Workers& workers_;
+  Observer& observer_;
+  ProcessOptions options_;
+  worker::Hello hello_;
+  std::map<std::string, std::unique_ptr<RunnerLink>> runners_;  // by name, until they are dead
+  std::size_t spawning_ = 0;
+  std::map<Run, RunnerLink*> running_;
+  std::deque<Order> waiting_;
+  boost::asio::steady_timer retry_timer_;
+  bool closing_ = false;
+  std::function<void()> closed_;
+};
+
+}  // namespace stint::exec

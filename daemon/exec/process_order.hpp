@@ -1,0 +1,14 @@
+// Between the daemon's words for a run and the runner's frames. Pure functions; throw only bad_alloc.
+#pragma once
+
+#include "common/worker_protocol.hpp"
+#include "daemon/exec/executor.hpp"
+
+namespace stint::exec {
+
+/// The order's specification must have a command or a shell line.
+[[nodiscard]] worker::Begin make_begin(const Order& order);
+
+[[nodiscard]] EndReport make_report(worker::RunEnded ended);
+
+}  // namespace stint::exec

@@ -1,0 +1,100 @@
+#include "daemon/exec/runner_link.hpp"
+
+#include <utility>
+
+namespace stint::exec {
+
+using worker::FrameKind;
+
+RunnerLink::RunnerLink(boost::asio::io_context& io, Worker worker, const worker::Hello& hello, Listener& listener)
+    : name_(std::move(worker.name)),
+      listener_(listener),
+      socket_(
+          io, std::move(worker.socket), [this](const worker::FrameView& frame) { on_frame(frame); },
+          [this] {
+            fail_questions();
+            listener_.on_runner_lost(*this);
+          }) {
+  socket_.set_epoch(hello.epoch);
+  socket_.post(hello);
+}
+
+void RunnerLink::begin(const worker::Begin& order) {
+  runs_.insert(order.run);
+  socket_.post(order);
+}
+
+std::uint64_t RunnerLink::ask(Question question) {
+  questions_.emplace(++last_question_, std::move(question));
+  return last_question_;
+}
+
+void RunnerLink::signal(const worker::Run& run, int signal, DoneCallback done) {
+  socket_.post(worker::SignalRun{ask(std::move(done)), run, signal});
+}
+
+void RunnerLink::write_input(const worker::Run& run, std::string bytes, bool end, DoneCallback done) {
+  socket_.post(worker::FeedInput{ask(std::move(done)), run, std::move(bytes), end});
+}
+
+void RunnerLink::read_output(const worker::ReadOutput& query, OutputCallback done) {
+  worker::ReadOutput frame = query;
+  frame.question = ask(std::move(done));
+  socket_.post(frame);
+}
+
+void RunnerLink::close() {
+  socket_.close();
+  fail_questions();
+}
+
+void RunnerLink::on_frame(const worker::FrameView& frame) {
+  switch (frame.kind) {
+    case FrameKind::welcome: return;
+    case FrameKind::started: return listener_.on_run_started(*this, worker::decode<worker::RunStarted>(frame));
+    case FrameKind::stopping: return listener_.on_run_stopping(worker::decode<worker::RunStopping>(frame));
+    case FrameKind::ended: {
+      auto ended = worker::decode<worker::RunEnded>(frame);
+      if (runs_.erase(ended.run) != 0) listener_.on_run_ended(*this, std::move(ended));
+      return;
+    }
+    case FrameKind::done: return on_done(worker::decode<worker::Done>(frame));
+    case FrameKind::piece: return on_piece(worker::decode<worker::Piece>(frame));
+    default: throw worker::Decoder::malformed();
+  }
+}
+
+void RunnerLink::on_done(const worker::Done& done) {
+  auto question = questions_.extract(done.question);
+  if (question.empty()) return;
+  std::optional<Error> error;
+  if (done.refusal) error.emplace(done.refusal->error, done.refusal->message);
+  if (auto* answer = std::get_if<DoneCallback>(&question.mapped())) {
+    (*answer)(std::move(error));
+  } else {
+    // A read is answered by a piece; by this only where it is refused.
+    if (!error) error = worker::Decoder::malformed();
+    std::get<OutputCallback>(question.mapped())(std::move(error), {});
+  }
+}
+
+void RunnerLink::on_piece(worker::Piece piece) {
+  auto question = questions_.extract(piece.question);
+  if (question.empty()) return;
+  auto* answer = std::get_if<OutputCallback>(&question.mapped());
+  if (answer == nullptr) throw worker::Decoder::malformed();
+  (*answer)(std::nullopt, {std::move(piece.bytes), piece.offset, piece.next, piece.end});
+}
+
+void RunnerLink::fail_questions() {
+  for (auto& [number, question] : std::exchange(questions_, {})) {
+    Error error = unavailable("the job's runner has ended", "runner_lost");
+    if (auto* done = std::get_if<DoneCallback>(&question)) {
+      (*done)(std::move(error));
+    } else {
+      std::get<OutputCallback>(question)(std::move(error), {});
+    }
+  }
+}
+
+}  // namespace stint::exec

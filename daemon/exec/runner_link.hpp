@@ -1,0 +1,66 @@
+// The daemon's end of one runner: orders and questions out, reports and answers in.
+//
+// It knows which runs are on its runner and which questions are unanswered, so that when the runner is lost nothing is
+// forgotten: the runs are handed back, the questions are answered with `unavailable`. I/O thread only.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <variant>
+
+#include "daemon/exec/executor.hpp"
+#include "daemon/exec/packet_socket.hpp"
+#include "daemon/exec/workers.hpp"
+
+namespace stint::exec {
+
+class RunnerLink {
+ public:
+  /// Who is told what the runner reports.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void on_run_started(RunnerLink& link, const worker::RunStarted& started) = 0;
+    virtual void on_run_stopping(const worker::RunStopping& stopping) = 0;
+    virtual void on_run_ended(RunnerLink& link, worker::RunEnded ended) = 0;
+    /// The connection is gone; the death of the process is told by Workers.
+    virtual void on_runner_lost(RunnerLink& link) = 0;
+  };
+
+  RunnerLink(boost::asio::io_context& io, Worker worker, const worker::Hello& hello, Listener& listener);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+  [[nodiscard]] const std::set<worker::Run>& runs() const { return runs_; }
+
+  void begin(const worker::Begin& order);
+  void stop(const worker::Run& run, bool force) { socket_.post(worker::StopRun{run, force}); }
+  void signal(const worker::Run& run, int signal, DoneCallback done);
+  void write_input(const worker::Run& run, std::string bytes, bool end, DoneCallback done);
+  void read_output(const worker::ReadOutput& query, OutputCallback done);
+
+  /// Ends the connection: the runner ends its programs and itself. Unanswered questions are answered.
+  void close();
+
+ private:
+  using Question = std::variant<DoneCallback, OutputCallback>;
+
+  void on_frame(const worker::FrameView& frame);
+  void on_done(const worker::Done& done);
+  void on_piece(worker::Piece piece);
+  void fail_questions();
+  [[nodiscard]] std::uint64_t ask(Question question);
+
+  std::string name_;
+  Listener& listener_;
+  std::set<worker::Run> runs_;
+  std::unordered_map<std::uint64_t, Question> questions_;
+  std::uint64_t last_question_ = 0;
+  PacketSocket socket_;
+};
+
+}  // namespace stint::exec

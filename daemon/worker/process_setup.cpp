@@ -1,0 +1,41 @@
+#include "daemon/worker/process_setup.hpp"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <string>
+
+namespace stint::worker {
+
+void reset_signals(std::initializer_list<int> blocked) {
+  struct sigaction normal {};
+  normal.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction present {};
+    if (::sigaction(signal, nullptr, &present) == 0 && present.sa_handler == SIG_IGN) ::sigaction(signal, &normal, nullptr);
+  }
+  sigset_t mask;
+  ::sigemptyset(&mask);
+  for (const int signal : blocked) ::sigaddset(&mask, signal);
+  ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+}
+
+void become_subreaper() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
+rlimit raise_open_files_limit() {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit raised = before;
+  raised.rlim_cur = raised.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &raised);
+  return before;
+}
+
+void say(std::string_view message) {
+  const std::string line = "stint-worker: " + std::string(message) + "\n";
+  // Nobody to tell where even this fails.
+  static_cast<void>(::write(STDERR_FILENO, line.data(), line.size()) < 0);
+}
+
+}  // namespace stint::worker

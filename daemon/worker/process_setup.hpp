@@ -1,0 +1,23 @@
+// What zygote, runners and hosts do to their own process at its start. Before any thread exists.
+#pragma once
+
+#include <sys/resource.h>
+
+#include <initializer_list>
+#include <string_view>
+
+namespace stint::worker {
+
+/// No signal is ignored any more (programs would inherit that; handlers end with exec) and exactly `blocked` are blocked.
+void reset_signals(std::initializer_list<int> blocked);
+
+/// Orphans of this process's descendants become its children.
+void become_subreaper();
+
+/// Raises the soft limit of open files to the hard one; gives the limit as it was.
+[[nodiscard]] rlimit raise_open_files_limit();
+
+/// One line on standard error, which is the daemon's.
+void say(std::string_view message);
+
+}  // namespace stint::worker

@@ -1,0 +1,356 @@
+#include "daemon/worker/program.hpp"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "common/limits.hpp"
+
+namespace stint::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Clock::duration leftovers_grace = 1s;
+constexpr Clock::duration kill_scan_pause = 1ms;
+constexpr Clock::duration probe_pause_max = 32ms;
+/// A look for leftovers needs fewer scans than a kill: a scan goes up through the pids, so it meets what is born while
+/// it runs.
+constexpr int empty_probes_needed = 3;
+
+Duration duration_of(const timeval& value) {
+  return std::chrono::seconds(value.tv_sec) + std::chrono::microseconds(value.tv_usec);
+}
+
+Refusal not_reading() { return {ErrorKind::conflict, "its standard input is closed"}; }
+
+}  // namespace
+
+Program::Program(ProgramHost& host, Begin order, std::size_t slot, std::array<char, 16> boot)
+    : host_(host), order_(std::move(order)), slot_(slot) {
+  record_.boot_id = boot;
+  record_.job = order_.run.job;
+  record_.attempt = order_.run.attempt;
+}
+
+void Program::begin() {
+  record_.state = SlotState::begun;
+  record_.start_ticks = ticks_since_boot();
+  host_.write_slot(slot_, record_);
+}
+
+void Program::on_spawned(SpawnTask& task) {
+  SpawnResult& result = task.result;
+  if (!result.failure.empty()) {
+    spawn_failure_ = std::move(result.failure);
+    spawn_exit_code_ = result.exit_code;
+    record_.flags |= SlotRecord::not_started;
+    finished_at_ = wall_now();
+    return end();
+  }
+  phase_ = Phase::running;
+  pid_ = result.pid.load();
+  record_.pid = pid_;
+  record_.start_ticks = result.start_ticks;
+  host_.write_slot(slot_, record_);
+  host_.send(RunStarted{order_.run, pid_, wall_now()});
+  open_input(std::move(result.input));
+  open_stream(out_, std::move(result.out), order_.out);
+  open_stream(err_, std::move(result.err), order_.err);
+  if (order_.timeout) arm(*order_.timeout, &Program::on_timeout);
+  if (early_exit_) return on_exit(*early_exit_);
+  answer_parked();
+  if (stop_wanted_) stop(force_wanted_);
+}
+
+void Program::on_exit(const ChildExit& exit) {
+  if (phase_ == Phase::spawning) {
+    early_exit_ = exit;
+    return;
+  }
+  exit_ = exit;
+  finished_at_ = wall_now();
+  phase_ = Phase::leftovers;
+  const bool killing = wish_ == Wish::kill;
+  if (!killing && timer_) timer_->cancel();
+  input_watch_.reset();
+  if (input_) report(input_->close());
+  drain_all();
+  const bool keeps = order_.leftovers == Leftovers::keep && !stopped_ && !timed_out_;
+  if (keeps || (streams_at_end() && !orphans_alive())) return end();
+  // Something is left, of this run or of another.
+  if (!killing) {
+    wish_ = Wish::probe;
+    if (terminated_) arm(leftovers_grace, &Program::kill_tree);
+  }
+  empty_scans_ = 0;
+  host_.want_scan(0ms);
+}
+
+void Program::on_no_orphans() {
+  if (phase_ == Phase::leftovers && streams_at_end()) end();
+}
+
+void Program::on_scan(const std::vector<TreeProcess>& found) {
+  switch (wish_) {
+    case Wish::none: return;
+    case Wish::terminate:
+      for (const TreeProcess& process : found) {
+        signal_process(process, SIGTERM);
+        signal_process(process, SIGCONT);
+      }
+      terminated_ = true;
+      wish_ = exit_ ? Wish::probe : Wish::none;
+      if (exit_) host_.want_scan(kill_scan_pause);
+      return;
+    case Wish::kill:
+      for (const TreeProcess& process : found) signal_process(process, SIGKILL);
+      empty_scans_ = found.empty() ? empty_scans_ + 1 : 0;
+      if (empty_scans_ >= empty_scans_needed && exit_) return end();
+      host_.want_scan(kill_scan_pause);
+      return;
+    case Wish::probe: break;
+  }
+  empty_scans_ = found.empty() ? empty_scans_ + 1 : 0;
+  if (empty_scans_ >= empty_probes_needed) return end();
+  if (!found.empty() && !terminated_) {
+    for (const TreeProcess& process : found) {
+      signal_process(process, SIGTERM);
+      signal_process(process, SIGCONT);
+    }
+    terminated_ = true;
+    arm(leftovers_grace, &Program::kill_tree);
+  }
+  const auto pause = std::min<Clock::duration>(kill_scan_pause * (1 << std::min(probes_++, 5)), probe_pause_max);
+  host_.want_scan(found.empty() ? kill_scan_pause : pause);
+}
+
+void Program::stop(bool force) {
+  if (phase_ == Phase::spawning) {
+    stop_wanted_ = true;
+    force_wanted_ = force_wanted_ || force;
+    return;
+  }
+  if (phase_ == Phase::running && !stopped_ && !timed_out_) {
+    stopped_ = true;
+    ask_to_stop();
+  }
+  if (force) kill_tree();
+}
+
+void Program::on_timeout() {
+  timed_out_ = true;
+  host_.send(RunStopping{order_.run});
+  ask_to_stop();
+}
+
+void Program::ask_to_stop() {
+  if (order_.grace <= Duration::zero()) return kill_tree();
+  wish_ = Wish::terminate;
+  host_.want_scan(0ms);
+  arm(order_.grace, &Program::kill_tree);
+}
+
+void Program::kill_tree() {
+  if (phase_ == Phase::ended || wish_ == Wish::kill) return;
+  if (timer_) timer_->cancel();
+  wish_ = Wish::kill;
+  empty_scans_ = 0;
+  host_.want_scan(0ms);
+}
+
+void Program::arm(Clock::duration delay, void (Program::*on_due)()) {
+  if (!timer_) {
+    timer_ = std::make_unique<Timer>(host_.loop(), [this] { (this->*on_due_)(); });
+  }
+  on_due_ = on_due;
+  timer_->arm_in(delay);
+}
+
+TreeMarks Program::marks() const {
+  TreeMarks marks;
+  marks.main = exit_ ? 0 : pid_;
+  marks.session = pid_;
+  marks.instance = host_.hello().instance;
+  marks.job = order_.run.job;
+  marks.attempt = order_.run.attempt;
+  if (exit_) {
+    for (const Stream* stream : {&out_, &err_}) {
+      if (stream->capture && !stream->capture->at_end()) marks.pipes.push_back(stream->capture->inode());
+    }
+  }
+  return marks;
+}
+
+void Program::signal(const SignalRun& question) {
+  Done done{question.question, {}};
+  if (phase_ != Phase::running) {
+    done.refusal = Refusal{ErrorKind::conflict, "its program is not running"};
+  } else if (::kill(-pid_, question.signal) != 0) {
+    done.refusal = Refusal{ErrorKind::conflict, std::string("cannot signal it: ") + std::strerror(errno)};
+  }
+  host_.send(done);
+}
+
+// Input
+
+void Program::open_input(UniqueFd pipe) {
+  if (!pipe) return;
+  if (!input_) input_.emplace();
+  input_->open(std::move(pipe));
+  if (order_.input == InputKind::bytes) input_->offer(0, std::move(order_.input_data), true);
+  pump_input();
+}
+
+void Program::feed(FeedInput question) {
+  const bool fits = order_.input == InputKind::stream && phase_ != Phase::leftovers && phase_ != Phase::ended;
+  if (fits && phase_ == Phase::spawning && !input_) input_.emplace();
+  if (!fits || !input_ || input_->has_end() || (phase_ == Phase::running && input_->is_closed())) {
+    host_.send(Done{question.question, not_reading()});
+    return;
+  }
+  input_->offer(question.question, std::move(question.bytes), question.end);
+  if (phase_ == Phase::running) pump_input();
+}
+
+void Program::pump_input() {
+  input_watch_.reset();
+  report(input_->pump());
+  // An idle pipe is watched by nobody: that it was closed shows at the next write.
+  if (input_->wants_to_write()) {
+    input_watch_ = std::make_unique<Watch>(host_.loop(), input_->fd(), EPOLLOUT, [this](std::uint32_t) { pump_input(); });
+  }
+}
+
+void Program::report(const Input::Answers& answers) {
+  for (const std::uint64_t question : answers.accepted) host_.send(Done{question, {}});
+  for (const std::uint64_t question : answers.refused) host_.send(Done{question, not_reading()});
+}
+
+// Output
+
+void Program::open_stream(Stream& stream, UniqueFd pipe, const OutputOrder& output) {
+  if (output.output != OutputKind::capture) return;
+  stream.capture.emplace(std::move(pipe), order_.output_limit,
+                         output_path(host_.hello().out_dir, order_.run.job, order_.run.attempt, stream.name));
+  stream.watch = std::make_unique<Watch>(host_.loop(), stream.capture->fd(), EPOLLIN,
+                                         [this, &stream](std::uint32_t) { on_readable(stream); });
+}
+
+void Program::on_readable(Stream& stream) {
+  const bool ended = drain(stream);
+  answer_parked();
+  if (ended && phase_ == Phase::leftovers && !orphans_alive()) on_no_orphans();
+}
+
+/// True at its end.
+bool Program::drain(Stream& stream) {
+  if (stream.capture->drain() != Capture::Drain::end) return false;
+  stream.watch.reset();
+  stream.capture->close();
+  return true;
+}
+
+void Program::drain_all() {
+  for (Stream* stream : {&out_, &err_}) {
+    if (!stream->capture) continue;
+    // Level-triggered: what more than a turn's worth is left comes in later turns.
+    if (!stream->capture->at_end()) drain(*stream);
+  }
+  answer_parked();
+}
+
+bool Program::streams_at_end() const {
+  return (!out_.capture || out_.capture->at_end()) && (!err_.capture || err_.capture->at_end());
+}
+
+void Program::read(const ReadOutput& question) {
+  if (!answer(question, !question.wait)) parked_.push_back(question);
+}
+
+void Program::answer_parked() {
+  if (parked_.empty()) return;
+  std::erase_if(parked_, [this](const ReadOutput& question) { return answer(question, false); });
+}
+
+/// False where there is nothing to say yet and nothing `must` be said.
+bool Program::answer(const ReadOutput& question, bool must) {
+  const Stream& source = stream(question.of);
+  Piece piece;
+  piece.question = question.question;
+  if (source.capture) {
+    KeptPiece kept =
+        source.capture->read(question.offset, std::min<std::uint64_t>(question.limit, limits::output_chunk_bytes_max));
+    piece.bytes = std::move(kept.bytes);
+    piece.offset = kept.offset;
+    piece.next = kept.next;
+    piece.end = source.capture->at_end() && piece.next >= source.capture->bytes();
+  } else {
+    const OutputOrder& output = question.of == StreamName::out ? order_.out : order_.err;
+    piece.offset = piece.next = question.offset;
+    piece.end = phase_ != Phase::spawning || output.output != OutputKind::capture;
+  }
+  if (piece.bytes.empty() && !piece.end && !must) return false;
+  host_.send(piece);
+  return true;
+}
+
+// The end
+
+void Program::end() {
+  phase_ = Phase::ended;
+  wish_ = Wish::none;
+  if (timer_) timer_->cancel();
+  input_watch_.reset();
+  if (input_) report(input_->close());
+  for (Stream* stream : {&out_, &err_}) {
+    if (!stream->capture || stream->capture->at_end()) continue;
+    stream->watch.reset();
+    // Nobody of the run writes any more: what the pipe holds is all there is. A process that is kept may go on writing,
+    // so this is bounded.
+    for (int i = 0; i < 4 && stream->capture->drain() == Capture::Drain::more; ++i) {
+    }
+    stream->capture->close();
+  }
+  answer_parked();
+  send_end();
+  host_.on_program_ended(*this);
+}
+
+void Program::send_end() {
+  RunEnded ended;
+  ended.run = order_.run;
+  ended.timed_out = timed_out_;
+  ended.stopped = stopped_;
+  ended.finished_at = finished_at_;
+  if (!spawn_failure_.empty()) {
+    ended.ending = Ending::not_started;
+    ended.code = spawn_exit_code_;
+    ended.message = spawn_failure_;
+  } else {
+    const int status = exit_->status;
+    ended.ending = WIFSIGNALED(status) ? Ending::signalled : Ending::exited;
+    ended.code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    ended.user = duration_of(exit_->usage.ru_utime);
+    ended.system = duration_of(exit_->usage.ru_stime);
+    ended.max_rss = static_cast<std::uint64_t>(exit_->usage.ru_maxrss) * 1024;
+    record_.status = status;
+  }
+  if (out_.capture) ended.out = out_.capture->take_result();
+  if (err_.capture) ended.err = err_.capture->take_result();
+  record_.state = SlotState::ended;
+  record_.flags |= (timed_out_ ? SlotRecord::timed_out : 0U) | (stopped_ ? SlotRecord::stopped : 0U);
+  record_.user_us = static_cast<std::uint64_t>(ended.user.count());
+  record_.system_us = static_cast<std::uint64_t>(ended.system.count());
+  record_.max_rss = ended.max_rss;
+  record_.stdout_bytes = ended.out ? ended.out->bytes : 0;
+  record_.stderr_bytes = ended.err ? ended.err->bytes : 0;
+  record_.finished_at_us = ended.finished_at.time_since_epoch().count();
+  host_.write_slot(slot_, record_);
+  host_.send(ended);
+}
+
+}  // namespace stint::worker

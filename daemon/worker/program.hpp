@@ -1,0 +1,125 @@
+// The step machine of one program on a runner: spawning, running, leftovers, ended.
+//
+// It is told what happens (spawned, exited, bytes, a scan of /proc, timers, requests) and acts through its ProgramHost.
+// It ends, once, when its own process has ended, its tree is gone (or is to be kept) and its pipes are drained. The
+// runner's thread; throws only bad_alloc and what the event loop throws.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/process_tree.hpp"
+#include "common/slot_file.hpp"
+#include "daemon/worker/capture.hpp"
+#include "daemon/worker/children.hpp"
+#include "daemon/worker/event_loop.hpp"
+#include "daemon/worker/input.hpp"
+#include "daemon/worker/spawner.hpp"
+
+namespace stint::worker {
+
+class Program;
+
+/// What a program needs of its runner.
+class ProgramHost {
+ public:
+  virtual ~ProgramHost() = default;
+  virtual EventLoop& loop() = 0;
+  virtual const Hello& hello() = 0;
+  virtual void write_slot(std::size_t slot, const SlotRecord& record) = 0;
+  /// A scan of /proc is wanted in `delay`; `on_scan` is called with what it finds.
+  virtual void want_scan(Clock::duration delay) = 0;
+  virtual void send(const RunStarted& frame) = 0;
+  virtual void send(const RunStopping& frame) = 0;
+  virtual void send(const RunEnded& frame) = 0;
+  virtual void send(const Done& frame) = 0;
+  virtual void send(const Piece& frame) = 0;
+  /// It has ended and may be destroyed after this turn.
+  virtual void on_program_ended(Program& program) = 0;
+};
+
+class Program {
+ public:
+  Program(ProgramHost& host, Begin order, std::size_t slot, std::array<char, 16> boot);
+
+  [[nodiscard]] const Run& run() const { return order_.run; }
+  [[nodiscard]] std::size_t slot() const { return slot_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] const Begin& order() const { return order_; }
+
+  /// Notes in the slot file that it is about to begin.
+  void begin();
+  void on_spawned(SpawnTask& task);
+  void on_exit(const ChildExit& exit);
+  void stop(bool force);
+  void signal(const SignalRun& question);
+  void feed(FeedInput question);
+  void read(const ReadOutput& question);
+
+  /// What its processes are known by.
+  [[nodiscard]] TreeMarks marks() const;
+  [[nodiscard]] bool wants_scan() const { return wish_ != Wish::none; }
+  void on_scan(const std::vector<TreeProcess>& found);
+  /// No program of this runner has left anything: ends it, if its own process has ended and its pipes have too.
+  void on_no_orphans();
+
+ private:
+  enum class Phase : std::uint8_t { spawning, running, leftovers, ended };
+  /// What the next scan is for: one request to end, killing until nothing is found, or looking whether anything is left.
+  enum class Wish : std::uint8_t { none, terminate, kill, probe };
+  struct Stream {
+    StreamName name{};
+    std::optional<Capture> capture;
+    std::unique_ptr<Watch> watch;
+  };
+
+  Stream& stream(StreamName of) { return of == StreamName::out ? out_ : err_; }
+  void open_stream(Stream& stream, UniqueFd pipe, const OutputOrder& output);
+  void on_readable(Stream& stream);
+  bool drain(Stream& stream);
+  void drain_all();
+  [[nodiscard]] bool streams_at_end() const;
+  void answer_parked();
+  [[nodiscard]] bool answer(const ReadOutput& question, bool must);
+
+  void open_input(UniqueFd pipe);
+  void pump_input();
+  void report(const Input::Answers& answers);
+
+  void arm(Clock::duration delay, void (Program::*on_due)());
+  void on_timeout();
+  void ask_to_stop();
+  void kill_tree();
+  void end();
+  void send_end();
+
+  ProgramHost& host_;
+  Begin order_;
+  std::size_t slot_;
+  SlotRecord record_;
+  Phase phase_ = Phase::spawning;
+  Wish wish_ = Wish::none;
+  pid_t pid_ = 0;
+  std::string spawn_failure_;
+  int spawn_exit_code_ = 0;
+  std::optional<ChildExit> exit_;
+  std::optional<ChildExit> early_exit_;  // observed before the spawner has said that it runs
+  Time finished_at_{};
+  bool timed_out_ = false;
+  bool stopped_ = false;
+  bool stop_wanted_ = false;  // asked to stop while spawning
+  bool force_wanted_ = false;
+  bool terminated_ = false;  // its leftovers have been asked to end
+  int empty_scans_ = 0;
+  int probes_ = 0;
+  Stream out_{StreamName::out, {}, {}};
+  Stream err_{StreamName::err, {}, {}};
+  std::optional<Input> input_;
+  std::unique_ptr<Watch> input_watch_;
+  std::vector<ReadOutput> parked_;
+  std::unique_ptr<Timer> timer_;
+  void (Program::*on_due_)() = nullptr;
+};
+
+}  // namespace stint::worker

@@ -1,0 +1,337 @@
+#include "daemon/worker/runner.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <map>
+#include <system_error>
+#include <unordered_map>
+
+#include "common/packet_link.hpp"
+#include "daemon/worker/environment.hpp"
+#include "daemon/worker/process_setup.hpp"
+#include "daemon/worker/program.hpp"
+#include "daemon/worker/worker_folder.hpp"
+
+namespace stint::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A runner that nobody connects to was started by a daemon that died meanwhile.
+constexpr Clock::duration connect_deadline = 30s;
+
+class Runner final : public ProgramHost {
+ public:
+  explicit Runner(WorkerPlace place);
+  void run();
+
+  EventLoop& loop() override { return loop_; }
+  const Hello& hello() override { return hello_; }
+  void write_slot(std::size_t slot, const SlotRecord& record) override;
+  void want_scan(Clock::duration delay) override;
+  void send(const RunStarted& frame) override { link_.post(frame); }
+  void send(const RunStopping& frame) override { link_.post(frame); }
+  void send(const RunEnded& frame) override { link_.post(frame); }
+  void send(const Done& frame) override { link_.post(frame); }
+  void send(const Piece& frame) override { link_.post(frame); }
+  void on_program_ended(Program& program) override { ended_.push_back(&program); }
+
+ private:
+  void on_connect();
+  void on_link(std::uint32_t events);
+  void on_frame(const FrameView& frame);
+  void on_hello(const FrameView& frame);
+  void on_begin(Begin order);
+  void on_spawns_done();
+  void on_child_signal();
+  void scan();
+  void end_of_turn();
+  void flush();
+  /// The daemon is gone.
+  void orphan();
+  Program* find(const Run& run);
+  template <class Question>
+  void refuse_unknown(const Question& question);
+
+  WorkerPlace place_;
+  EventLoop loop_;
+  UserBasics basics_ = user_basics();
+  UniqueFd null_;
+  rlimit open_files_{};
+  std::array<char, 16> boot_ = boot_id();
+  SlotFile slots_;
+  Hello hello_;
+  bool greeted_ = false;
+  bool orphaned_ = false;
+  PacketLink link_;
+  std::map<Run, std::unique_ptr<Program>> programs_;
+  std::unordered_map<pid_t, Program*> by_pid_;
+  struct Spawning {
+    std::shared_ptr<SpawnTask> task;
+    Program* program = nullptr;
+  };
+  std::vector<Spawning> spawning_;
+  std::vector<Program*> ended_;  // to be destroyed at the end of the turn
+  UniqueFd child_signals_;
+  Timer scan_timer_{loop_, [this] { scan(); }};
+  Clock::time_point scan_due_{};
+  Timer connect_timer_{loop_, [this] { orphan(); }};
+  std::unique_ptr<Watch> child_watch_;
+  std::unique_ptr<Watch> listen_watch_;
+  std::unique_ptr<Watch> link_watch_;
+  std::unique_ptr<Watch> spawn_watch_;
+  Spawner spawner_;  // last: its thread starts when everything else is there
+};
+
+UniqueFd open_null() {
+  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) throw std::system_error(errno, std::generic_category(), "/dev/null");
+  return null;
+}
+
+UniqueFd child_signal_fd() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGCHLD);
+  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) throw std::system_error(errno, std::generic_category(), "signalfd");
+  return fd;
+}
+
+Runner::Runner(WorkerPlace place)
+    : place_(std::move(place)),
+      null_(open_null()),
+      open_files_(raise_open_files_limit()),
+      slots_(place_.folder + "/slots"),
+      child_signals_(child_signal_fd()) {
+  child_watch_ = std::make_unique<Watch>(loop_, child_signals_.get(), EPOLLIN, [this](std::uint32_t) { on_child_signal(); });
+  listen_watch_ = std::make_unique<Watch>(loop_, place_.listener.get(), EPOLLIN, [this](std::uint32_t) { on_connect(); });
+  spawn_watch_ = std::make_unique<Watch>(loop_, spawner_.done_fd(), EPOLLIN, [this](std::uint32_t) { on_spawns_done(); });
+  connect_timer_.arm_in(connect_deadline);
+}
+
+void Runner::run() {
+  loop_.run([this] { end_of_turn(); });
+}
+
+void Runner::on_connect() {
+  UniqueFd socket(::accept4(place_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket) return;
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  const bool known = ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  if (!known || (peer.uid != 0 && peer.uid != ::geteuid()) || link_.is_open() || orphaned_) return;
+  connect_timer_.cancel();
+  link_ = PacketLink(std::move(socket));
+  link_watch_ = std::make_unique<Watch>(loop_, link_.fd(), EPOLLIN, [this](std::uint32_t events) { on_link(events); });
+}
+
+void Runner::on_link(std::uint32_t events) {
+  try {
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
+        link_.receive([this](const FrameView& frame) { on_frame(frame); }) == PacketLink::Receive::closed) {
+      return orphan();
+    }
+  } catch (const Error&) {
+    return orphan();  // it speaks another language: as good as gone
+  }
+}
+
+void Runner::on_frame(const FrameView& frame) {
+  if (!greeted_) return on_hello(frame);
+  switch (frame.kind) {
+    case FrameKind::begin: return on_begin(decode<Begin>(frame));
+    case FrameKind::stop: {
+      const auto stop = decode<StopRun>(frame);
+      if (Program* program = find(stop.run)) program->stop(stop.force);
+      return;
+    }
+    case FrameKind::signal: {
+      const auto question = decode<SignalRun>(frame);
+      Program* program = find(question.run);
+      return program != nullptr ? program->signal(question) : refuse_unknown(question);
+    }
+    case FrameKind::input: {
+      auto question = decode<FeedInput>(frame);
+      Program* program = find(question.run);
+      return program != nullptr ? program->feed(std::move(question)) : refuse_unknown(question);
+    }
+    case FrameKind::read_output: {
+      const auto question = decode<ReadOutput>(frame);
+      Program* program = find(question.run);
+      return program != nullptr ? program->read(question) : refuse_unknown(question);
+    }
+    default: throw Decoder::malformed();
+  }
+}
+
+void Runner::on_hello(const FrameView& frame) {
+  if (frame.kind != FrameKind::hello) throw Decoder::malformed();
+  hello_ = decode<Hello>(frame);
+  greeted_ = true;
+  note_instance(place_.folder, hello_.instance);
+  link_.set_epoch(hello_.epoch);
+  link_.post(Welcome{::getpid()});
+}
+
+void Runner::on_begin(Begin order) {
+  if (programs_.contains(order.run)) throw Decoder::malformed();
+  auto task = std::make_shared<SpawnTask>();
+  SpawnPlan& plan = task->plan;
+  plan.argv = std::move(order.argv);
+  plan.env = make_environment(basics_, hello_, order);
+  plan.search_path = search_path(basics_, order);
+  plan.cwd_given = order.cwd.has_value();
+  plan.cwd = order.cwd.value_or(basics_.home);
+  plan.umask = order.umask;
+  plan.input = order.input;
+  if (order.input == InputKind::file) plan.input_path = order.input_data;
+  plan.out = order.out;
+  plan.err = order.err;
+  plan.open_files = open_files_;
+  plan.null_fd = null_.get();
+
+  const Run run = order.run;
+  auto program = std::make_unique<Program>(*this, std::move(order), slots_.take(), boot_);
+  program->begin();
+  spawning_.push_back({task, program.get()});
+  programs_.emplace(run, std::move(program));
+  spawner_.submit(std::move(task));
+}
+
+void Runner::on_spawns_done() {
+  for (const auto& task : spawner_.take_done()) {
+    const auto found =
+        std::find_if(spawning_.begin(), spawning_.end(), [&](const Spawning& entry) { return entry.task == task; });
+    Program* program = found->program;
+    spawning_.erase(found);
+    if (task->result.failure.empty()) by_pid_[task->result.pid.load()] = program;
+    try {
+      program->on_spawned(*task);
+    } catch (const std::system_error&) {
+      program->stop(true);  // its pipes cannot be watched (memory, descriptors): it must not run unseen
+    }
+  }
+}
+
+void Runner::on_child_signal() {
+  std::array<signalfd_siginfo, 16> infos{};
+  while (::read(child_signals_.get(), infos.data(), sizeof infos) > 0) {
+  }
+  on_spawns_done();
+  while (const auto exit = reap_child()) {
+    if (const auto known = by_pid_.find(exit->pid); known != by_pid_.end()) {
+      Program* program = known->second;
+      by_pid_.erase(known);
+      program->on_exit(*exit);
+      continue;
+    }
+    // Already gone when the spawner has hardly returned; any other pid is an orphan's.
+    const auto early = std::find_if(spawning_.begin(), spawning_.end(),
+                                    [&](const Spawning& entry) { return entry.task->result.pid.load() == exit->pid; });
+    if (early != spawning_.end()) early->program->on_exit(*exit);
+  }
+  if (scan_timer_.is_armed() && !orphans_alive()) {
+    for (const auto& [run, program] : programs_) program->on_no_orphans();
+  }
+}
+
+void Runner::write_slot(std::size_t slot, const SlotRecord& record) {
+  // A disk without room makes the file incomplete, and a later take-over less exact; the programs themselves go on.
+  static_cast<void>(slots_.write(slot, record));
+}
+
+void Runner::want_scan(Clock::duration delay) {
+  const auto due = Clock::now() + delay;
+  if (scan_timer_.is_armed() && scan_due_ <= due) return;
+  scan_due_ = due;
+  scan_timer_.arm(due);
+}
+
+void Runner::scan() {
+  std::vector<Program*> wanting;
+  std::vector<TreeMarks> wanted;
+  std::vector<TreeMarks> others;
+  if (!orphans_alive()) {
+    for (const auto& [run, program] : programs_) program->on_no_orphans();
+  }
+  for (const auto& [run, program] : programs_) {
+    if (program->wants_scan()) {
+      wanting.push_back(program.get());
+      wanted.push_back(program->marks());
+    } else if (program->pid() != 0) {
+      others.push_back(program->marks());
+    }
+  }
+  if (wanting.empty()) return;
+  const auto found = find_trees(wanted, others);
+  for (std::size_t i = 0; i < wanting.size(); ++i) wanting[i]->on_scan(found[i]);
+}
+
+void Runner::end_of_turn() {
+  for (Program* program : ended_) {
+    by_pid_.erase(program->pid());
+    slots_.give_back(program->slot());
+    programs_.erase(program->run());
+  }
+  ended_.clear();
+  flush();
+  if (orphaned_ && programs_.empty()) loop_.stop();
+}
+
+void Runner::flush() {
+  if (!link_.has_unsent()) return;
+  switch (link_.flush()) {
+    case PacketLink::Flush::done: link_watch_->set_events(EPOLLIN); return;
+    case PacketLink::Flush::blocked: link_watch_->set_events(EPOLLIN | EPOLLOUT); return;
+    case PacketLink::Flush::broken: orphan(); return;
+  }
+}
+
+void Runner::orphan() {
+  orphaned_ = true;
+  link_watch_.reset();
+  link_.close();
+  for (const auto& [run, program] : programs_) program->stop(true);
+}
+
+Program* Runner::find(const Run& run) {
+  const auto found = programs_.find(run);
+  return found == programs_.end() ? nullptr : found->second.get();
+}
+
+template <class Question>
+void Runner::refuse_unknown(const Question& question) {
+  link_.post(Done{question.question, Refusal{ErrorKind::not_found, "the job does not run here (any more)"}});
+}
+
+}  // namespace
+
+int runner_main(WorkerPlace place) {
+  become_subreaper();
+  reset_signals({SIGCHLD, SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT});
+  ::umask(0);  // modes are given where files are made; each program has its own mask
+  ::prctl(PR_SET_NAME, "stint-runner");
+  const std::string folder = place.folder;
+  try {
+    Runner(std::move(place)).run();
+    return 0;
+  } catch (const std::exception& error) {
+    say("runner " + folder + ": " + error.what());
+    return 1;
+  }
+}
+
+}  // namespace stint::worker

@@ -1,0 +1,50 @@
+// Spawns on a thread of its own, so that a spawn that takes long (a slow exec, a file system that hangs) stops neither
+// the draining of pipes nor the timers of the runner.
+//
+// There is a second reason: children belong to the thread that made them, orphans that the kernel hands to a subreaper
+// go to its first thread. So the runner's own thread has exactly the orphans as children and one waitid tells whether
+// there are any (orphans_alive in reaper.hpp). Used from the loop's thread only.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "common/unique_fd.hpp"
+#include "daemon/worker/spawn.hpp"
+
+namespace stint::worker {
+
+struct SpawnTask {
+  SpawnPlan plan;
+  SpawnResult result;
+};
+
+class Spawner {
+ public:
+  Spawner();
+  ~Spawner();  ///< waits for the spawn that is under way
+  Spawner(const Spawner&) = delete;
+  Spawner& operator=(const Spawner&) = delete;
+
+  void submit(std::shared_ptr<SpawnTask> task);
+  /// Readable when tasks are done.
+  [[nodiscard]] int done_fd() const { return done_event_.get(); }
+  [[nodiscard]] std::vector<std::shared_ptr<SpawnTask>> take_done();
+
+ private:
+  void work();
+
+  UniqueFd done_event_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::shared_ptr<SpawnTask>> queue_;  // guarded by mutex_
+  std::vector<std::shared_ptr<SpawnTask>> done_;  // guarded by mutex_
+  bool closing_ = false;                          // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace stint::worker

@@ -1,0 +1,39 @@
+// STATE/workers/NAME/: the folder by which a worker is found, and known to be alive or dead.
+//
+// The worker holds a lock on `lock` for its whole life, so a lock that can be taken proves death; no clock does. Whoever
+// clears a folder away holds its lock, so two zygotes (an old daemon's and a new one's) never clear the same one, and
+// none clears a living worker's. The zygote's thread; throws Error `unavailable` with what could not be done.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/process_tree.hpp"
+#include "daemon/worker/runner.hpp"
+
+namespace stint::worker {
+
+[[nodiscard]] std::string workers_folder(const std::string& state_dir);
+
+/// Makes the folder, takes the lock, binds the socket. Throws where the folder exists.
+[[nodiscard]] WorkerPlace make_worker_folder(const std::string& state_dir, const std::string& name);
+
+/// The lock of a folder whose worker is dead; none where it lives or the folder is gone.
+[[nodiscard]] UniqueFd lock_dead_folder(const std::string& folder);
+/// Notes the worker's pid in its lock file, for whoever has to end it.
+void note_pid(const WorkerPlace& place);
+/// The pid noted there; 0 where there is none.
+[[nodiscard]] pid_t noted_pid(const std::string& folder);
+
+/// Notes whose programs a runner runs: part of the marker that its programs carry.
+void note_instance(const std::string& folder, const std::string& instance);
+/// What a dead runner's slot file says was running.
+[[nodiscard]] std::vector<TreeMarks> begun_runs(const std::string& folder);
+
+/// Removes the folder; the caller holds its lock.
+void remove_worker_folder(const std::string& folder);
+
+/// Names of the folders that are there.
+[[nodiscard]] std::vector<std::string> list_worker_folders(const std::string& state_dir);
+
+}  // namespace stint::worker
