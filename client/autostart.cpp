@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -17,6 +18,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +37,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds ready_time{10};
 constexpr int ready_step_ms = 10;
+constexpr std::chrono::seconds complaint_time{3};
 constexpr std::size_t log_tail_bytes = 4096;
+
+std::vector<std::string> daemon_arguments() { return {"stintd", "--set", "log.target=file"}; }
 
 [[noreturn]] void fail(const std::string& what) {
   throw Failure(exit_code::no_daemon, "cannot start a personal daemon: " + what);
@@ -132,20 +138,26 @@ std::string read_from(const fs::path& path, std::uint64_t offset) {
   return text;
 }
 
-/// What the daemon says of its configuration; its own standard error was /dev/null.
-std::string configuration_complaint(const fs::path& program) {
+/// What a daemon that ended before it had a log says on its standard error, which was /dev/null: it is started once more
+/// with one that we read. If it now stays, it is stopped: it would have lost its error stream with us.
+std::string early_complaint(const fs::path& program) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return {};
   const UniqueFd read_end(ends[0]);
   UniqueFd write_end(ends[1]);
-  const pid_t pid = SpawnPlan(write_end.get()).spawn(program, {"stintd", "--check-config"});
+  const pid_t pid = SpawnPlan(write_end.get()).spawn(program, daemon_arguments());
   write_end.reset();
   std::string text;
   std::array<char, log_tail_bytes> buffer{};
-  for (ssize_t got = 1; got > 0 && text.size() < log_tail_bytes;) {
-    got = ::read(read_end.get(), buffer.data(), buffer.size());
-    if (got > 0) text.append(buffer.data(), static_cast<std::size_t>(got));
+  const auto deadline = Clock::now() + complaint_time;
+  while (text.size() < log_tail_bytes && Clock::now() < deadline) {
+    pollfd readable{read_end.get(), POLLIN, 0};
+    if (::poll(&readable, 1, ready_step_ms) <= 0) continue;
+    const ssize_t got = ::read(read_end.get(), buffer.data(), buffer.size());
+    if (got <= 0) break;
+    text.append(buffer.data(), static_cast<std::size_t>(got));
   }
+  ::kill(pid, SIGTERM);
   ::waitpid(pid, nullptr, 0);
   return text;
 }
@@ -158,7 +170,7 @@ std::string ending_text(int status) {
 [[noreturn]] void throw_died(const fs::path& program, int status, const fs::path& log, std::uint64_t log_start) {
   std::string reason = read_from(log, log_start);
   const bool configuration = WIFEXITED(status) && WEXITSTATUS(status) == exit_code::bad_config;
-  if (reason.empty()) reason = configuration_complaint(program);
+  if (reason.empty()) reason = early_complaint(program);
   while (reason.ends_with('\n')) reason.pop_back();
   std::string text = "the daemon that was started " + ending_text(status);
   if (!reason.empty()) text += ":\n" + reason;
@@ -202,7 +214,7 @@ Connection start_daemon(bool quiet) {
   const auto log_size = fs::file_size(log, no_log);
   const std::uint64_t log_start = no_log ? 0 : log_size;
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  const pid_t pid = SpawnPlan(null.get()).spawn(program, {"stintd", "--set", "log.target=file"});
+  const pid_t pid = SpawnPlan(null.get()).spawn(program, daemon_arguments());
   const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 
   const auto deadline = Clock::now() + ready_time;

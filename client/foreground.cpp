@@ -9,6 +9,7 @@
 
 #include "client/output_copy.hpp"
 #include "client/record.hpp"
+#include "client/record_output.hpp"
 #include "client/spec_options.hpp"
 #include "client/terminal.hpp"
 #include "common/base64.hpp"
@@ -186,10 +187,10 @@ void Foreground::detach() {
                                              "   (its code: stint wait " + id + "; stop it: stint cancel " + id + ")");
 }
 
-int Foreground::report() const {
+int Foreground::report() {
   const auto& record = *record_;
   const int code = exit_code_of(record);
-  if (owner_ && task_ && code == exit_code::success) print(text_at(record, "result") + "\n");
+  if (owner_ && task_ && code == exit_code::success) print(task_result(session_.connection, record) + "\n");
   for (const auto* name : {"stdout", "stderr"}) {
     const auto& truncated = field_at(record, std::string(name) + ".truncated");
     if (!quiet_ && owner_ && truncated.is_boolean() && truncated.get<bool>()) {

@@ -44,7 +44,7 @@ class Foreground {
   void cancel();
   [[noreturn]] void detach();
   [[nodiscard]] bool done() const;
-  int report() const;
+  int report();
 
   Interrupts interrupts_;
   Session session_;

@@ -17,6 +17,12 @@ constexpr std::size_t read_bytes = 64U << 10U;
 constexpr std::size_t ready_max = 50'000;
 constexpr std::size_t item_bytes_max = limits::command_bytes_max;
 
+void require_bound(const std::string& item, std::uint64_t before) {
+  if (item.size() <= item_bytes_max) return;
+  throw Failure(exit_code::bad_job,
+                "item " + std::to_string(before + 1) + " is longer than " + std::to_string(item_bytes_max) + " bytes");
+}
+
 }  // namespace
 
 Items::Items(std::vector<std::string> words) {
@@ -49,13 +55,11 @@ void Items::read_some() {
     partial_.clear();
     rest.remove_prefix(end + 1);
   }
-  if (partial_.size() > item_bytes_max) {
-    throw Failure(exit_code::bad_job,
-                  "item " + std::to_string(seen_ + 1) + " is longer than " + std::to_string(item_bytes_max) + " bytes");
-  }
+  require_bound(partial_, seen_);
 }
 
 void Items::add(std::string item) {
+  require_bound(item, seen_);
   ++seen_;
   if (!json::is_utf8(item)) {
     throw Failure(exit_code::bad_job, "item " + std::to_string(seen_) + " is not UTF-8, which the protocol needs");

@@ -53,6 +53,31 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return static_cast<std::uint64_t>(std::llround(*bytes));
 }
 
+namespace {
+
+/// CLI11's own Range writes itself into the help.
+template <class T>
+CLI::Validator within(T min, T max) {
+  return {[min, max](const std::string& text) {
+            T value{};
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+            if (error == std::errc{} && end == text.data() + text.size() && value >= min && value <= max) return std::string();
+            return "'" + text + "' is not a whole number from " + std::to_string(min) + " to " + std::to_string(max);
+          },
+          ""};
+}
+
+/// Without the notes on exclusions and repetitions, which the texts give in words.
+class Formatter : public CLI::Formatter {
+ public:
+  [[nodiscard]] std::string make_option_opts(const CLI::Option* option) const override {
+    const bool valued = option->get_items_expected_max() > 0;
+    return valued ? " " + option->get_type_name() : std::string();
+  }
+};
+
+}  // namespace
+
 struct Options::Cli11 {
   CLI::App app;
 };
@@ -80,20 +105,20 @@ void Options::list(const std::string& names, std::vector<std::string>& target, c
   const auto store = [&target](const std::vector<std::string>& values) { target = values; };
   cli11_->app.add_option_function<std::vector<std::string>>(names, store, doc)
       ->allow_extra_args(false)
-      ->type_name(placeholder + " …")
+      ->type_name(placeholder)
       ->group(heading_);
 }
 
 void Options::number(const std::string& names, std::optional<std::uint64_t>& target, const std::string& doc, std::uint64_t min,
                      std::uint64_t max) {
   const auto store = [&target](const std::uint64_t& value) { target = value; };
-  cli11_->app.add_option_function<std::uint64_t>(names, store, doc)->check(CLI::Range(min, max))->type_name("N")->group(heading_);
+  cli11_->app.add_option_function<std::uint64_t>(names, store, doc)->check(within(min, max))->type_name("N")->group(heading_);
 }
 
 void Options::integer(const std::string& names, std::optional<std::int64_t>& target, const std::string& doc, std::int64_t min,
                       std::int64_t max) {
   const auto store = [&target](const std::int64_t& value) { target = value; };
-  cli11_->app.add_option_function<std::int64_t>(names, store, doc)->check(CLI::Range(min, max))->type_name("N")->group(heading_);
+  cli11_->app.add_option_function<std::int64_t>(names, store, doc)->check(within(min, max))->type_name("N")->group(heading_);
 }
 
 void Options::duration(const std::string& names, std::optional<Duration>& target, const std::string& doc) {

@@ -8,10 +8,23 @@
 
 namespace stint::cli {
 
+std::string task_result(Connection& connection, const nlohmann::json& record) {
+  if (const auto& result = field_at(record, "result"); !result.is_null()) return result.dump();
+  const auto spec = connection.call("job.spec", R"({"id":)" + text_at(record, "id") + "}");
+  return field_at(spec, "result").dump();
+}
+
+Connection& RecordOutput::fetcher() {
+  if (!fetcher_) fetcher_ = connect({path_, false, true});
+  return *fetcher_;
+}
+
 Written RecordOutput::print(const nlohmann::json& record) {
   if (!field_at(record, "task").is_null()) {
     if (exit_code_of(record) != exit_code::success) return Written::all;
-    return write_all(STDOUT_FILENO, field_at(record, "result").dump() + "\n", on_interrupt_);
+    const auto& result = field_at(record, "result");
+    const std::string text = result.is_null() ? task_result(fetcher(), record) : result.dump();
+    return write_all(STDOUT_FILENO, text + "\n", on_interrupt_);
   }
   const Written out = print_stream(record, StreamName::out);
   return out == Written::all ? print_stream(record, StreamName::err) : out;
@@ -25,8 +38,7 @@ Written RecordOutput::print_stream(const nlohmann::json& record, StreamName name
     note("job " + std::to_string(id) + ": only head and tail of its output are kept; --output-limit raises that");
   }
   if (stream.contains("data")) return write_all(descriptor_of(name), bytes_of(stream), on_interrupt_);
-  if (!fetcher_) fetcher_ = connect({path_, false, true});
-  return copy_output(*fetcher_, id, name, 0);
+  return copy_output(fetcher(), id, name, 0);
 }
 
 }  // namespace stint::cli

@@ -14,6 +14,9 @@
 
 namespace stint::cli {
 
+/// The result of a task, as JSON: from its record, or where it is too large for that, asked for.
+[[nodiscard]] std::string task_result(Connection& connection, const nlohmann::json& record);
+
 class RecordOutput {
  public:
   /// `path`: the socket to fetch from. `on_interrupt` as in write_all.
@@ -25,6 +28,7 @@ class RecordOutput {
   void forget_connection() { fetcher_.reset(); }
 
  private:
+  Connection& fetcher();
   Written print_stream(const nlohmann::json& record, StreamName name);
 
   std::string path_;
