@@ -1,0 +1,156 @@
+// What the method table says of itself: the OpenRPC document and docs/protocol.md.
+#include "daemon/api/methods.hpp"
+
+namespace stint::api {
+namespace {
+
+using nlohmann::json;
+
+std::string type_text(const json& schema) {
+  if (schema.contains("enum")) {
+    std::string out;
+    for (const auto& value : schema["enum"]) out += (out.empty() ? "`" : ", `") + value.get<std::string>() + "`";
+    return out;
+  }
+  if (schema.contains("oneOf")) {
+    std::string out;
+    for (const auto& one : schema["oneOf"]) out += (out.empty() ? "" : " or ") + type_text(one);
+    return out;
+  }
+  if (!schema.contains("type")) return "any";
+  const std::string type = schema["type"];
+  if (type == "array") return "list of " + type_text(schema["items"]);
+  if (type == "object" && schema.contains("properties") && !schema["properties"].contains("command")) {
+    std::string out;
+    for (const auto& [name, child] : schema["properties"].items()) out += (out.empty() ? "{" : ", ") + name;
+    return out + "}";
+  }
+  if (type == "object" && schema.contains("properties")) return "[job](#a-job)";
+  return type;
+}
+
+std::string range_text(const json& schema) {
+  for (const auto& [low, high, unit] :
+       {std::tuple("minimum", "maximum", ""), std::tuple("minLength", "maxLength", " bytes"),
+        std::tuple("minItems", "maxItems", " elements"), std::tuple("minProperties", "maxProperties", " entries")}) {
+    if (!schema.contains(low) && !schema.contains(high)) continue;
+    std::string out = schema.contains(low) ? schema[low].dump() : "";
+    out += schema.contains(high) ? "…" + schema[high].dump() : "…";
+    return out + unit;
+  }
+  return {};
+}
+
+bool is_required(const json& schema, const std::string& name) {
+  if (!schema.contains("required")) return false;
+  const auto& names = schema["required"];
+  return std::ranges::find(names, json(name)) != names.end();
+}
+
+std::string field_table(const json& schema, bool with_required) {
+  std::string out = with_required ? "| field | type | range | | meaning |\n|---|---|---|---|---|\n"
+                                  : "| field | type | meaning |\n|---|---|---|\n";
+  for (const auto& [name, field] : schema["properties"].items()) {
+    out += "| `" + name + "` | " + type_text(field) + " | ";
+    if (with_required) out += range_text(field) + " | " + (is_required(schema, name) ? "required" : "") + " | ";
+    out += field.value("description", std::string()) + " |\n";
+  }
+  return out;
+}
+
+std::string flag_text(const Method& method) {
+  std::string out;
+  const auto add = [&out](std::string_view text) {
+    if (!out.empty()) out += "; ";
+    out += text;
+  };
+  if ((method.flags & mutates) != 0) add("changes something");
+  if ((method.flags & submits) != 0) add("refused while draining");
+  if ((method.flags & waits) != 0) add("waits: not in a batch");
+  if ((method.flags & streams) != 0) add("streams: not in a batch");
+  if ((method.flags & may_stream) != 0) add("streams where asked to: then not in a batch");
+  return out;
+}
+
+std::string method_section(const Method& method) {
+  std::string out = "### " + std::string(method.name) + "\n\n" + std::string(method.summary) + "\n\n";
+  if (const auto flags = flag_text(method); !flags.empty()) out += "*(" + flags + ")*\n\n";
+  const json params = method.describe();
+  out += params["properties"].empty() ? "No parameters.\n\n" : field_table(params, true) + "\n";
+  if (method.describe_result == nullptr) return out + "Answer: " + std::string(method.result) + ".\n\n";
+  return out + "Answer:\n\n" + field_table(method.describe_result(), false) + "\n";
+}
+
+constexpr std::string_view preface = R"(# The stint protocol, version 1
+
+<!-- Made from the daemon's method table by the target protocol_doc; a test compares them. Do not edit. -->
+
+A Unix socket carries JSON-RPC 2.0, one message a line of UTF-8. `params` is always an object; an unknown field is an
+error. A line may be a batch (an array), answered by one line. A request without `id` is never answered. Requests take
+effect in the order sent; answers may cross. Half-closing the connection means "no more requests": what is pending is
+answered, streams run to their end, then the connection closes.
+
+Times are seconds since the epoch, durations seconds, sizes bytes. Bounds stand in `daemon.info`.
+
+A method that streams answers `{"stream": S}`, then sends notifications: `stream.item` with `{"stream": S, "item": …}`, and
+last `stream.end` with `{"stream": S, "reason": "complete"|"cancelled"|"timed_out"|"draining"|"error", "error": …}`.
+
+## Errors
+
+`{"code": …, "message": "…", "data": {"kind": "…", "retryable": bool, …}}`; `kind` is stable. Further members of `data`, where they
+apply: `field`, `expected`, `nearest`, `reason`, `limit`, `value`, `setting`, `incident`, `offset`.
+
+| code | kind | retryable |
+|---|---|---|
+)";
+
+std::string error_table() {
+  std::string out;
+  for (int i = 0; i <= static_cast<int>(ErrorKind::purged); ++i) {
+    const auto kind = static_cast<ErrorKind>(i);
+    out += "| " + std::to_string(error_code(kind)) + " | `" + std::string(error_name(kind)) + "` | " +
+           (error_retryable(kind) ? "yes" : "no") + " |\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+json openrpc_document() {
+  json methods = json::array();
+  for (const Method& method : method_table()) {
+    const json schema = method.describe();
+    json params = json::array();
+    for (const auto& [name, field] : schema["properties"].items()) {
+      params.push_back({{"name", name},
+                        {"description", field.value("description", "")},
+                        {"required", is_required(schema, name)},
+                        {"schema", field}});
+    }
+    json result{{"name", "result"}};
+    result["schema"] = method.describe_result != nullptr ? method.describe_result() : json::object();
+    if (!method.result.empty()) result["description"] = std::string(method.result);
+    methods.push_back({{"name", std::string(method.name)},
+                       {"summary", std::string(method.summary)},
+                       {"paramStructure", "by-name"},
+                       {"params", std::move(params)},
+                       {"result", std::move(result)},
+                       {"x-mutates", (method.flags & mutates) != 0},
+                       {"x-waits", (method.flags & waits) != 0},
+                       {"x-streams", (method.flags & (streams | may_stream)) != 0}});
+  }
+  return {{"openrpc", "1.2.6"}, {"info", {{"title", "stint"}, {"version", STINT_VERSION}}}, {"methods", std::move(methods)}};
+}
+
+std::string protocol_markdown() {
+  std::string out(preface);
+  out += error_table();
+  out += "\n## A job\n\nExactly one of `command`, `shell` and `task`. The other fields are optional.\n\n";
+  out += field_table(stint::json::describe<JobSpec>(), true);
+  out += "\n## Methods\n\n";
+  for (const Method& method : method_table()) out += method_section(method);
+  out.pop_back();
+  return out;
+}
+
+}  // namespace stint::api

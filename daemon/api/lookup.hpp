@@ -1,0 +1,28 @@
+// Finding a job wherever it is: here (unfinished, or not yet stored), in the store, gone, or never there.
+#pragma once
+
+#include <functional>
+
+#include "daemon/api/method.hpp"
+
+namespace stint::api {
+
+/// `not_found` or `purged`, for `field`.
+[[nodiscard]] Error missing_job(JobId id, db::Presence presence, std::string field);
+
+/// A job that has finished, or is still here: exactly one is set. `job` is valid during the callback only.
+struct Located {
+  const core::Job* job = nullptr;
+  core::FinishedPtr finished;
+
+  [[nodiscard]] std::uint32_t owner() const { return job != nullptr ? job->user->uid : finished->user->uid; }
+};
+
+/// Finds job `id` and answers with what `reply` makes of it; Errors that it throws are answered. `reply` gets no Context:
+/// it may be called after the handler has returned.
+[[nodiscard]] Reply answer_about(Context& context, JobId id, std::function<Reply(const Located&)> reply);
+
+/// The finished form of a job that is here, or null.
+[[nodiscard]] core::FinishedPtr finished_form(const core::Job& job);
+
+}  // namespace stint::api

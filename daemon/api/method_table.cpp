@@ -1,0 +1,94 @@
+// THE method table. Help, checks, daemon.info, rpc.discover and docs/protocol.md come from it.
+#include <algorithm>
+#include <array>
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "daemon/api/methods.hpp"
+
+namespace stint::api {
+namespace {
+
+using namespace protocol;
+
+constexpr std::array table{
+    method<Nothing, on_daemon_info>("daemon.info", reads, "What this daemon is and what it can do.",
+                                    "`name`, `version`, `protocol`, `instance`, `pid`, `started_at`, `executors`, `bounds`, "
+                                    "`capabilities` (the methods that it serves), `tree_kill` (`cgroup`, `scan`)"),
+    method<Nothing, on_daemon_stats>(
+        "daemon.stats", reads, "How it does.",
+        "counts by state, outcome, executor and queue; rates; latency quantiles; store, connections"),
+    method<ShutdownRequest, on_daemon_shutdown>(
+        "daemon.shutdown", mutates,
+        "Ends the daemon: `drain` runs what is here and takes nothing new, `cancel` stops it; `detach` is not served yet.",
+        "`{}`: it has begun"),
+    method<Nothing, on_discover>("rpc.discover", reads, "This table as an OpenRPC document.", "an OpenRPC document"),
+    method<Nothing, on_task_list>("task.list", reads, "The registered tasks.",
+                                  "`tasks`: a list of `name`, `description`, `executors`, `parameters`"),
+
+    method<SubmitRequest, on_submit>("job.submit", mutates | submits, "Takes a job; answered when it is on disk.", "",
+                                     answer_schema<SubmitAnswer>),
+    method<SubmitManyRequest, on_submit_many>(
+        "job.submit_many", mutates | submits,
+        "Takes many jobs, all or none: `jobs`, or `template` and `items`. The marker is replaced in the elements of `command` "
+        "only; a task gets its item as `args`; a shell finds it in `$STINT_ITEM`. All agree in `durable`. A job may name no "
+        "other group than the call's.",
+        "", answer_schema<SubmitManyAnswer>),
+    method<RunRequest, on_run>(
+        "job.run", mutates | submits | waits,
+        "Submits a job and waits for its end. After `timeout` the record of the unfinished job is answered.", "the job's record"),
+
+    method<IdRequest, on_get>("job.get", reads, "One job.", "its record"),
+    method<IdRequest, on_spec>("job.spec", reads, "The whole specification of one's own job.",
+                               "the fields of `job` as they would be submitted again; `item` where it came from a template; "
+                               "`result` of a finished task, of any size"),
+    method<ListRequest, on_list>("job.list", reads, "A page of jobs in the order of their ids.",
+                                 "`jobs`: records; `next`: the `since_id` of the next page, absent on the last (a page may be "
+                                 "empty and still have it)"),
+    method<IdRequest, on_why>("job.why", reads, "The exact reasons why a job does not run.",
+                              "`state`; `reasons`: a list of `kind` (`slots`, `draining`) and what belongs to it (`executor`, "
+                              "`ahead`: jobs before it); empty where it runs or has finished"),
+
+    method<WaitRequest, on_wait>("job.wait", waits,
+                                 "Waits until all, the first, or the first that does not succeed of these jobs has finished.",
+                                 "`finished`: records in the order of `seq`; `pending`: ids"),
+    method<ResultsRequest, on_results>(
+        "job.results", streams,
+        "Streams a record a job, as they finish or in the order of submission. With neither `ids` nor `group` the stream does "
+        "not end. With `output`, `stdout` and `stderr` of at most 64 KiB carry `data` and `encoding` (`utf8`, `base64`).",
+        "`stream`; items are records"),
+    method<OutputRequest, on_output>("job.output", may_stream,
+                                     "A piece of a job's output, or (`follow`) a stream of pieces until the job's output ends.",
+                                     "", answer_schema<OutputChunk>),
+    method<InputRequest, on_input>("job.input", mutates, "Feeds a job with `stdin: \"stream\"`; answered when the job has room.",
+                                   "`{}`"),
+
+    method<CancelRequest, on_cancel>("job.cancel", mutates,
+                                     "Stops jobs: what has not started never will, what runs is told to stop.", "",
+                                     answer_schema<CancelAnswer>),
+    method<SignalRequest, on_signal>("job.signal", mutates, "Sends a signal to a running program's process group.", "`{}`"),
+    method<ForgetRequest, on_forget>("job.forget", mutates, "Drops finished records and their output.", "",
+                                     answer_schema<ForgetAnswer>),
+
+    method<SubscribeRequest, on_subscribe>(
+        "feed.subscribe", streams,
+        "Streams events, numbered within one instance of the daemon. Who lags gets `{\"kind\": \"gap\", \"missed\": n}`.",
+        "`stream`; items are `number`, `kind`, `at`, `id`, `group`, `user`, `attempt`, and `value`, `text` of progress, `seq`, "
+        "`outcome` of an end"),
+    method<StreamCancelRequest, on_stream_cancel>("stream.cancel", reads, "Ends a stream of this connection.", "`{}`"),
+};
+
+}  // namespace
+
+std::span<const Method> method_table() { return table; }
+
+const Method* find_method(std::string_view name) {
+  static const auto index = [] {
+    boost::unordered_flat_map<std::string_view, const Method*> out;
+    for (const Method& one : table) out.emplace(one.name, &one);
+    return out;
+  }();
+  const auto found = index.find(name);
+  return found == index.end() ? nullptr : found->second;
+}
+
+}  // namespace stint::api

@@ -1,0 +1,46 @@
+// The handlers of the method table, by area: methods_AREA.cpp. All on the I/O thread; they throw Error.
+#pragma once
+
+#include "common/protocol.hpp"
+#include "daemon/api/method.hpp"
+
+namespace stint::api {
+
+// methods_daemon.cpp
+Reply on_daemon_info(Context& context, protocol::Nothing&& request);
+Reply on_daemon_stats(Context& context, protocol::Nothing&& request);
+Reply on_daemon_shutdown(Context& context, protocol::ShutdownRequest&& request);
+Reply on_discover(Context& context, protocol::Nothing&& request);
+Reply on_task_list(Context& context, protocol::Nothing&& request);
+
+// methods_submit.cpp
+Reply on_submit(Context& context, protocol::SubmitRequest&& request);
+Reply on_submit_many(Context& context, protocol::SubmitManyRequest&& request);
+Reply on_run(Context& context, protocol::RunRequest&& request);
+
+// methods_query.cpp
+Reply on_get(Context& context, protocol::IdRequest&& request);
+Reply on_spec(Context& context, protocol::IdRequest&& request);
+Reply on_why(Context& context, protocol::IdRequest&& request);
+
+// methods_list.cpp
+Reply on_list(Context& context, protocol::ListRequest&& request);
+
+// methods_control.cpp
+Reply on_cancel(Context& context, protocol::CancelRequest&& request);
+Reply on_signal(Context& context, protocol::SignalRequest&& request);
+
+// methods_forget.cpp
+Reply on_forget(Context& context, protocol::ForgetRequest&& request);
+
+// methods_output.cpp
+Reply on_output(Context& context, protocol::OutputRequest&& request);
+Reply on_input(Context& context, protocol::InputRequest&& request);
+
+// methods_streams.cpp
+Reply on_wait(Context& context, protocol::WaitRequest&& request);
+Reply on_results(Context& context, protocol::ResultsRequest&& request);
+Reply on_subscribe(Context& context, protocol::SubscribeRequest&& request);
+Reply on_stream_cancel(Context& context, protocol::StreamCancelRequest&& request);
+
+}  // namespace stint::api

@@ -1,0 +1,128 @@
+// New work: one job, many in one go, and one whose end is waited for.
+#include <atomic>
+
+#include "daemon/api/methods.hpp"
+
+namespace stint::api {
+namespace {
+
+using NewJob = Backend::NewJob;
+
+std::string made_up_group(Context& context) {
+  // The instance makes it unique across restarts, the job's id within one.
+  return "g-" + context.backend.info().value("instance", std::string("0")) + "-" +
+         std::to_string(context.backend.scheduler().last_id() + 1);
+}
+
+/// The call's group holds for every job that names none; another one in a job is a mistake.
+void settle_group(JobSpec& spec, const std::string& group, const std::string& field) {
+  if (spec.group && *spec.group != group) {
+    throw invalid_params(field + ".group", "the group of the call, '" + group + "', or none");
+  }
+  spec.group = group;
+}
+
+std::vector<NewJob> from_list(std::vector<JobSpec>&& specs, const std::string& group) {
+  std::vector<NewJob> jobs;
+  jobs.reserve(specs.size());
+  const bool durable = specs.front().durable;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const std::string field = "jobs[" + std::to_string(i) + "]";
+    settle_group(specs[i], group, field);
+    if (specs[i].durable != durable) throw invalid_params(field + ".durable", "the same for all jobs of one call");
+    NewJob job;
+    job.spec = std::make_shared<const JobSpec>(std::move(specs[i]));
+    job.index = static_cast<std::uint32_t>(i);
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+std::vector<NewJob> from_template(JobSpec&& spec, std::vector<json::Raw>&& items) {
+  const auto shared = std::make_shared<const JobSpec>(std::move(spec));
+  std::vector<NewJob> jobs;
+  jobs.reserve(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    jobs.push_back({shared, std::make_shared<const json::Raw>(std::move(items[i])), static_cast<std::uint32_t>(i)});
+  }
+  return jobs;
+}
+
+/// Answers job.run: with the job's record as it is when the wait is over.
+struct RunAnswer {
+  Backend& backend;
+  Ticket ticket;
+  JobId id;
+  bool output;
+
+  void operator()(const core::FinishedPtr& finished, const Error* error) const {
+    if (error != nullptr) return ticket.error(*error);
+    if (!ticket.open()) return;
+    if (finished) {
+      if (!output) return ticket.result(finished->record);
+      std::string record;
+      feed::append_record(record, *finished, true);
+      return ticket.result(record);
+    }
+    // Its timeout has passed: the record of a job that goes on.
+    Reply reply;
+    const core::Job* const job = backend.scheduler().find(id);
+    if (job == nullptr) return ticket.error(Error(ErrorKind::timed_out, "the job has ended, but is not on disk yet"));
+    reply.result.clear();
+    json::Writer writer(reply.result);
+    encode_record(writer, backend.scheduler().record_of(*job));
+    reply.after = backend.scheduler().newest_persist();
+    answer_when_durable(backend, ticket, std::move(reply));
+  }
+};
+
+std::vector<NewJob> one_job(JobSpec&& spec) {
+  std::vector<NewJob> jobs(1);
+  jobs.front().spec = std::make_shared<const JobSpec>(std::move(spec));
+  return jobs;
+}
+
+}  // namespace
+
+Reply on_submit(Context& context, protocol::SubmitRequest&& request) {
+  const Submitted submitted = context.backend.submit(one_job(std::move(request.job)), context.user(), "job");
+  return reply(protocol::SubmitAnswer{submitted.first, false}, submitted.after);
+}
+
+Reply on_submit_many(Context& context, protocol::SubmitManyRequest&& request) {
+  const bool listed = request.jobs.has_value();
+  std::string group = request.group ? *request.group : std::string();
+  if (group.empty() && !listed && request.job_template->group) group = *request.job_template->group;
+  if (group.empty()) group = made_up_group(context);
+
+  std::vector<NewJob> jobs;
+  if (listed) {
+    jobs = from_list(std::move(*request.jobs), group);
+  } else {
+    settle_group(*request.job_template, group, "template");
+    if (request.marker) request.job_template->item_marker = *request.marker;
+    jobs = from_template(std::move(*request.job_template), std::move(*request.items));
+  }
+  const std::size_t count = jobs.size();
+  const Submitted submitted = context.backend.submit(std::move(jobs), context.user(), listed ? "jobs" : "template");
+  return reply(protocol::SubmitManyAnswer{group, submitted.first, count}, submitted.after);
+}
+
+Reply on_run(Context& context, protocol::RunRequest&& request) {
+  Backend& backend = context.backend;
+  // The job may end inside submit(), so its wait stands before it: a submit's first id is the one after the last.
+  const JobId expected = backend.scheduler().last_id() + 1;
+  const feed::StreamId wait = backend.feed().next_id();
+  const Ticket ticket = context.defer(wait);
+  backend.feed().wait_job(wait, expected, request.timeout, RunAnswer{backend, ticket, expected, request.output});
+  try {
+    const Submitted submitted = backend.submit(one_job(std::move(request.job)), context.user(), "job");
+    if (submitted.first != expected) throw std::logic_error("a submit's first id is not the one after the last");
+  } catch (const Error& error) {
+    backend.feed().drop(wait);
+    ticket.error(error);
+  }
+  return Reply::later();
+}
+
+}  // namespace stint::api
