@@ -41,7 +41,7 @@ def seen(client):
     def probe(**job):
         record = client.run(command=["/usr/bin/python3", "-ISc", PROBE], **job)
         assert record["outcome"] == "succeeded", client.output(record["id"], of="stderr")
-        return {**json.loads(record["stdout"]["text"]), "record": record}
+        return {**json.loads(record["stdout"]["data"]), "record": record}
 
     return probe
 
@@ -49,7 +49,7 @@ def seen(client):
 def test_descriptors_are_0_1_2_only(seen, client):
     # The one more is that of the listing itself.
     assert seen()["descriptors"] in ([0, 1, 2, 3],)
-    seen_by_ls = client.run(shell="ls /proc/$$/fd | tr '\\n' ' '")["stdout"]["text"].split()
+    seen_by_ls = client.run(shell="ls /proc/$$/fd | tr '\\n' ' '")["stdout"]["data"].split()
     assert set(seen_by_ls) <= {"0", "1", "2", "10"}
     jobs = [client.submit(shell="sleep 0.2; for fd in /proc/$$/fd/*; do echo $fd; done", stdin="stream") for _ in range(4)]
     client.wait(*jobs)
@@ -58,7 +58,7 @@ def test_descriptors_are_0_1_2_only(seen, client):
 
 
 def test_signals_are_at_their_defaults(client):
-    text = client.run(command=["grep", "^Sig", "/proc/self/status"])["stdout"]["text"]
+    text = client.run(command=["grep", "^Sig", "/proc/self/status"])["stdout"]["data"]
     masks = {line.split(":")[0]: int(line.split(":")[1], 16) for line in text.splitlines() if "/" not in line}
     assert (masks["SigBlk"], masks["SigIgn"], masks["SigCgt"]) == (0, 0, 0)
 
@@ -92,7 +92,7 @@ def test_path_of_the_job_finds_the_program(client, tmp_path):
     tool.write_text("#!/bin/sh\necho found\n")
     tool.chmod(0o755)
     record = client.run(command=["tool-of-mine"], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
-    assert record["stdout"]["text"] == "found\n"
+    assert record["stdout"]["data"] == "found\n"
 
 
 def test_directory_and_mask(seen, tmp_path):
@@ -121,5 +121,5 @@ def test_a_job_can_submit_jobs(client):
         "print(s.recv(1000).decode())"
     )
     record = client.run(command=["/usr/bin/python3", "-c", script])
-    number = json.loads(record["stdout"]["text"])["result"]["id"]
+    number = json.loads(record["stdout"]["data"])["result"]["id"]
     assert client.wait(number)[0]["group"] == "inner"

@@ -203,7 +203,7 @@ def test_netcat(daemon):
         2, "job.results", group="nc", order="submission", output=True)
     done = subprocess.run(["nc", "-N", "-U", str(daemon.socket)], input=text.encode(), capture_output=True, timeout=seconds(20))
     messages = [json.loads(text) for text in done.stdout.splitlines()]
-    outputs = [message["params"]["item"]["stdout"]["text"] for message in messages if message.get("method") == "stream.item"]
+    outputs = [message["params"]["item"]["stdout"]["data"] for message in messages if message.get("method") == "stream.item"]
     assert outputs == ["a\n", "b\n"]
     assert messages[-1]["params"]["reason"] == "complete"
 

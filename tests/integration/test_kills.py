@@ -43,7 +43,7 @@ def test_kill_of_a_runner(start):
         until(lambda job=job: not alive(trees[job]), 10, "the end of a lost job's tree")
     for job in set(jobs) - set(hit):
         assert client.call("job.get", id=job)["state"] == "running"
-    assert client.run(command=["echo", "next"])["stdout"]["text"] == "next\n", "it is replaced"
+    assert client.run(command=["echo", "next"])["stdout"]["data"] == "next\n", "it is replaced"
     assert all(client.run(command=["true"])["outcome"] == "succeeded" for _ in range(8))
 
 
@@ -85,7 +85,7 @@ def test_kill_of_all_workers_at_once(start):
         os.kill(pid, signal.SIGKILL)
     outcomes = [record["outcome"] for record in client.wait(*jobs)]
     assert outcomes[:3] == ["lost"] * 3 and outcomes[3] == "failed"
-    assert client.run(command=["echo", "again"])["stdout"]["text"] == "again\n"
+    assert client.run(command=["echo", "again"])["stdout"]["data"] == "again\n"
     assert client.run(task="echo", args=1, executor="process")["result"] == 1
 
 
@@ -102,7 +102,7 @@ def test_kill_of_the_first_worker_alone(start):
     victim = worker_of(client, daemon, running)
     os.kill(victim, signal.SIGKILL)
     assert client.wait(running)[0]["outcome"] == "lost"
-    assert client.run(command=["echo", "on"])["stdout"]["text"] == "on\n"
+    assert client.run(command=["echo", "on"])["stdout"]["data"] == "on\n"
 
 
 def test_cancel_takes_the_strays_of_that_job_only(start):
@@ -163,7 +163,7 @@ def test_kill_of_the_daemon_then_a_new_one_in_the_same_place(start):
     daemon.process, daemon.pid = again, again.pid
     until(daemon._serves, 20, "the second daemon")
     with daemon.connect() as client:
-        assert client.run(command=["echo", "x"])["stdout"]["text"] == "x\n"
+        assert client.run(command=["echo", "x"])["stdout"]["data"] == "x\n"
 
 
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGINT", "shutdown"])

@@ -8,13 +8,13 @@ from harness import alive, seconds, until
 
 
 def both(record):
-    return record["stdout"].get("text"), record["stderr"].get("text")
+    return record["stdout"].get("data"), record["stderr"].get("data")
 
 
 def test_both_streams_apart_and_together(client):
     assert both(client.run(shell="echo a; echo b >&2; echo c")) == ("a\nc\n", "b\n")
     record = client.run(shell="echo a; echo b >&2; echo c", stderr="stdout")
-    assert record["stdout"]["text"] == "a\nb\nc\n" and "stderr" not in record
+    assert record["stdout"]["data"] == "a\nb\nc\n" and "stderr" not in record
 
 
 @pytest.mark.parametrize(
@@ -147,14 +147,14 @@ def test_follow_of_much_output_loses_nothing(client):
 def test_a_background_child_that_outlives_its_parent(client):
     record = client.run(shell="sleep 300 & echo $!")
     assert record["outcome"] == "succeeded"
-    child = int(record["stdout"]["text"])
+    child = int(record["stdout"]["data"])
     until(lambda: not alive(child), 10, "the end of what was left running")
     assert record["duration"] < seconds(4)
 
 
 def test_a_child_that_is_kept(client):
     record = client.run(shell="sleep 300 >/dev/null 2>&1 & echo $!", leftovers="keep")
-    child = int(record["stdout"]["text"])
+    child = int(record["stdout"]["data"])
     assert alive(child)
     import os
     import signal
@@ -173,18 +173,18 @@ def test_what_a_leftover_writes_goes_to_its_own_job(client):
 
 
 def test_stdin_forms(client, tmp_path):
-    assert client.run(command=["cat"])["stdout"]["text"] == ""
-    assert client.run(command=["cat"], stdin="text ✓\n")["stdout"]["text"] == "text ✓\n"
+    assert client.run(command=["cat"])["stdout"]["data"] == ""
+    assert client.run(command=["cat"], stdin="text ✓\n")["stdout"]["data"] == "text ✓\n"
     number = client.run(command=["cat"], stdin={"base64": base64.b64encode(bytes(range(256))).decode()})["id"]
     assert client.output(number) == bytes(range(256))
     (tmp_path / "in").write_text("from a file")
-    assert client.run(command=["cat"], stdin={"file": "in"}, cwd=str(tmp_path))["stdout"]["text"] == "from a file"
+    assert client.run(command=["cat"], stdin={"file": "in"}, cwd=str(tmp_path))["stdout"]["data"] == "from a file"
 
 
 def test_a_large_stdin(client):
     text = "0123456789abcdef" * 65536
     record = client.run(command=["sh", "-c", "sleep 0.1; wc -c"], stdin=text)
-    assert record["stdout"]["text"].strip() == str(len(text))
+    assert record["stdout"]["data"].strip() == str(len(text))
 
 
 def test_a_program_that_does_not_read_its_input(client):

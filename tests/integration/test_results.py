@@ -108,10 +108,10 @@ def test_output_is_added_where_it_is_small(client):
     client.submit(command=["head", "-c", "200000", "/dev/zero"], group="texts")
     client.submit(command=["printf", r"\377\001"], group="texts")
     records = client.results(group="texts", order="submission", output=True)
-    assert records[0]["stdout"]["text"] == "hello" and records[0]["stderr"]["text"] == "oops"
-    assert "text" not in records[1]["stdout"] and records[1]["stdout"]["bytes"] == 200000
-    assert records[2]["stdout"]["bytes"] == 2
-    assert all("text" not in record["stdout"] for record in client.results(group="texts"))
+    assert records[0]["stdout"]["data"] == "hello" and records[0]["stderr"]["data"] == "oops"
+    assert "data" not in records[1]["stdout"] and records[1]["stdout"]["bytes"] == 200000
+    assert (records[2]["stdout"]["data"], records[2]["stdout"]["encoding"]) == ("/wE=", "base64")
+    assert all("data" not in record["stdout"] for record in client.results(group="texts"))
 
 
 def test_several_readers_see_the_same(daemon, client):
@@ -140,7 +140,7 @@ def test_feed(client, daemon):
         kinds = []
         while not kinds or kinds[-1] != "job.finished":
             event = other.item(stream)
-            if event.get("id", event.get("job", {}).get("id") if isinstance(event.get("job"), dict) else event.get("job")) == job["id"]:
+            if event["id"] == job["id"]:
                 kinds.append(event["kind"])
         assert kinds[0] == "job.submitted" and "job.started" in kinds
         other.call("stream.cancel", stream=stream)

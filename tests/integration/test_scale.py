@@ -77,7 +77,7 @@ def test_ten_thousand_connections(start):
             assert b'"id":1' in one.recv(1 << 16)
         before = time.monotonic()
         with daemon.connect() as client:
-            assert client.run(command=["echo", "hi"])["stdout"]["text"] == "hi\n"
+            assert client.run(command=["echo", "hi"])["stdout"]["data"] == "hi\n"
         assert time.monotonic() - before < seconds(3)
     with daemon.connect() as client:
         client.call("daemon.info")
@@ -119,7 +119,7 @@ def test_descriptor_exhaustion(start):
         assert cpu_seconds(daemon.pid) - before[1] < 0.3, "it must not spin on accept"
         for one in held:
             one.close()
-        assert client.run(command=["echo", "back"])["stdout"]["text"] == "back\n"
+        assert client.run(command=["echo", "back"])["stdout"]["data"] == "back\n"
     with daemon.connect() as client:
         client.call("daemon.info")
 
