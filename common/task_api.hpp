@@ -16,6 +16,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/job.hpp"
@@ -118,7 +119,10 @@ template <class T>
   if constexpr (std::is_same_v<T, bool>) {
     fits = found->is_boolean();
   } else if constexpr (std::is_integral_v<T>) {
-    fits = found->is_number_integer() && *found >= std::numeric_limits<T>::min() && *found <= std::numeric_limits<T>::max();
+    // Comparing two json numbers converts one to the other's signedness, so each kind is compared as what it is.
+    fits = found->is_number_unsigned()  ? std::in_range<T>(found->template get<std::uint64_t>())
+           : found->is_number_integer() ? std::in_range<T>(found->template get<std::int64_t>())
+                                        : false;
   } else if constexpr (std::is_floating_point_v<T>) {
     fits = found->is_number();
   } else {

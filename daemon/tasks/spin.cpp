@@ -38,9 +38,8 @@ class Spin {
     for (std::uint64_t i = 0; i < slice; ++i) value_ = value_ * 6364136223846793005ULL + 1442695040888963407ULL;
     rounds_ += slice;
     seconds_ = std::chrono::duration<double>(Clock::now() - begun_).count();
-    const double done = std::max(seconds_ / seconds_max_, static_cast<double>(rounds_) / static_cast<double>(rounds_max_));
-    if (!(done < 1)) return false;
-    context_.progress(done);
+    if (rounds_ >= rounds_max_ || seconds_ >= seconds_max_) return false;
+    context_.progress(std::max(seconds_ / seconds_max_, static_cast<double>(rounds_) / static_cast<double>(rounds_max_)));
     return true;
   }
   /// `check` depends on every round, so that no compiler leaves one out.

@@ -131,7 +131,7 @@ TEST(HostProtocol, RefusesEveryOtherLength) {
 
 TEST(HostProtocol, RefusesWhatIsPastABound) {
   using namespace host_protocol;
-  EXPECT_FALSE(decode(encode(Run{1, 1, {}, std::string(limits::name_bytes_max + 1, 't'), {}})).has_value());
+  EXPECT_FALSE(decode(encode(host_protocol::Run{1, 1, {}, std::string(limits::name_bytes_max + 1, 't'), {}})).has_value());
   EXPECT_FALSE(decode(encode(Progress{1, 1, 0.5, std::string(limits::progress_text_bytes_max + 1, 'p')})).has_value());
   EXPECT_FALSE(decode(encode(Progress{1, 1, 1.5, ""})).has_value());
   EXPECT_FALSE(decode(encode(Progress{1, 1, std::numeric_limits<double>::quiet_NaN(), ""})).has_value());

@@ -62,6 +62,7 @@ class Form : public ::testing::TestWithParam<bool> {
   }
 
   TaskRegistry registry;
+  std::stop_source stop;
   TaskContext context;
   std::filesystem::path directory;
 };
@@ -143,7 +144,6 @@ TEST_P(Form, Spin) {
 }
 
 TEST_P(Form, AStopTokenThatIsSetStops) {
-  std::stop_source stop;
   context.stop = stop.get_token();
   stop.request_stop();
   EXPECT_EQ(failure("spin", {{"seconds", 600}}), "stopped: the task was stopped");
@@ -158,18 +158,17 @@ INSTANTIATE_TEST_SUITE_P(Tasks, Form, ::testing::Bool(),
                          [](const auto& param) { return param.param ? "Coroutine" : "Blocking"; });
 
 TEST(BuiltinTasks, BlockingSleepWakesWhenItIsStopped) {
-  std::stop_source stop;
-  TaskContext context;
-  context.stop = stop.get_token();
   std::string kind;
-  std::thread thread([&] {
+  std::jthread thread([&](const std::stop_token& stop) {
+    TaskContext context;
+    context.stop = stop;
     try {
       sleep_task().blocking(context, 600);
     } catch (const TaskError& error) {
       kind = error.kind();
     }
   });
-  stop.request_stop();
+  thread.request_stop();
   thread.join();
   EXPECT_EQ(kind, "stopped");
 }
@@ -192,6 +191,32 @@ TEST(BuiltinTasks, CoroutineSleepWakesWhenItIsCancelled) {
   boost::asio::post(io, [&] { cancel.emit(boost::asio::cancellation_type::all); });
   io.run();
   EXPECT_EQ(code, boost::asio::error::operation_aborted);
+}
+
+TEST(TaskArgument, LooksAtTheTypeAndTheRange) {
+  const auto fits = [](auto sample, const json& value) {
+    try {
+      return task_argument<decltype(sample)>({{"x", value}}, "x") == value;
+    } catch (const TaskError& error) {
+      EXPECT_EQ(error.kind(), "invalid_args");
+      return false;
+    }
+  };
+  const json past_signed = std::uint64_t{1} << 63U;
+  EXPECT_TRUE(fits(std::uint64_t{}, past_signed));
+  EXPECT_FALSE(fits(std::int64_t{}, past_signed));
+  EXPECT_TRUE(fits(std::int64_t{}, std::numeric_limits<std::int64_t>::min()));
+  EXPECT_FALSE(fits(std::uint64_t{}, -1));
+  EXPECT_TRUE(fits(std::uint64_t{}, 1));
+  EXPECT_TRUE(fits(std::uint8_t{}, 255));
+  EXPECT_FALSE(fits(std::uint8_t{}, 256));
+  EXPECT_FALSE(fits(int{}, 1.0));
+  EXPECT_FALSE(fits(int{}, true));
+  EXPECT_TRUE(fits(double{}, 1));
+  EXPECT_FALSE(fits(double{}, "1"));
+  EXPECT_FALSE(fits(bool{}, 1));
+  EXPECT_EQ(task_argument<int>(nullptr, "x", 7), 7);
+  EXPECT_THROW(static_cast<void>(task_argument<int>(json::object(), "x")), TaskError);
 }
 
 TEST(BuiltinTasks, DeclareWhereTheyRun) {
