@@ -414,18 +414,28 @@ void Engine::on_ended(JobId id, Attempt attempt, EndReport report) {
 // ---- shutdown
 
 void Engine::shutdown(ShutdownMode mode) {
-  shutting_down_ = true;
-  scheduler_.on_drain(wall_now(), effects_);
-  if (mode == ShutdownMode::cancel) {
-    std::vector<JobId> ids;
-    scheduler_.each_after(0, SIZE_MAX, [&ids](const core::Job& job) {
-      if (!job.is_finished()) ids.push_back(job.id);
-      return true;
-    });
-    const bool again = shutdown_mode_ == ShutdownMode::cancel;  // asked twice: no more grace
-    scheduler_.on_cancel(ids, again, wall_now(), effects_);
+  const bool first = !std::exchange(shutting_down_, true);
+  if (first) {
+    scheduler_.on_drain(wall_now(), effects_);
+    if (on_shutdown_) on_shutdown_();
   }
-  shutdown_mode_ = mode;
+  if (mode == ShutdownMode::cancel) {
+    // Asked twice: no more grace.
+    cancel_all(std::exchange(cancelled_all_, true));
+  } else {
+    settle();
+  }
+}
+
+void Engine::kill_all() { cancel_all(true); }
+
+void Engine::cancel_all(bool force) {
+  std::vector<JobId> ids;
+  scheduler_.each_after(0, SIZE_MAX, [&ids](const core::Job& job) {
+    if (!job.is_finished()) ids.push_back(job.id);
+    return true;
+  });
+  scheduler_.on_cancel(ids, force, wall_now(), effects_);
   settle();
 }
 
@@ -435,12 +445,7 @@ void Engine::look_for_idle() {
   boost::asio::post(io_, std::move(callback));
 }
 
-void Engine::offload(std::function<void()> work, std::function<void()> done) {
-  offload_([this, work = std::move(work), done = std::move(done)]() mutable {
-    work();
-    boost::asio::post(io_, std::move(done));
-  });
-}
+void Engine::offload(std::function<void()> work, std::function<void()> done) { offload_(std::move(work), std::move(done)); }
 
 // ---- figures
 

@@ -35,8 +35,8 @@ struct EngineOptions {
 
 class Engine final : public api::Backend, public exec::Observer {
  public:
-  /// `offload` runs work on the thread pool.
-  using Offload = std::function<void(std::function<void()>)>;
+  /// Runs `work` on the thread pool, then `done` on the I/O thread.
+  using Offload = std::function<void(std::function<void()> work, std::function<void()> done)>;
 
   Engine(boost::asio::io_context& io, db::Store& store, const TaskRegistry& tasks, EngineOptions options);
   ~Engine() override;
@@ -47,8 +47,13 @@ class Engine final : public api::Backend, public exec::Observer {
   void attach(core::Lane lane, exec::Executor& executor) { executors_[static_cast<std::size_t>(lane)] = &executor; }
   void attach(Offload offload) { offload_ = std::move(offload); }
 
+  /// Called once, when a shutdown begins.
+  void on_shutdown(std::function<void()> callback) { on_shutdown_ = std::move(callback); }
   /// Called once, when a shutdown has run its course and no job is left.
   void on_idle(std::function<void()> callback) { on_idle_ = std::move(callback); }
+
+  /// Ends what still runs without any grace.
+  void kill_all();
 
   // api::Backend
   [[nodiscard]] const core::Scheduler& scheduler() const override { return scheduler_; }
@@ -90,6 +95,7 @@ class Engine final : public api::Backend, public exec::Observer {
   void begin(const core::Start& start);
   void on_commit(const db::CommitResult& result);
   void arm_timer(Time at);
+  void cancel_all(bool force);
   void look_for_idle();
   void park(JobId id, std::function<void()> again);
   void wake(JobId id);
@@ -116,7 +122,8 @@ class Engine final : public api::Backend, public exec::Observer {
   boost::unordered_flat_map<JobId, Parked> parked_;
 
   bool shutting_down_ = false;
-  std::optional<ShutdownMode> shutdown_mode_;
+  bool cancelled_all_ = false;
+  std::function<void()> on_shutdown_;
   std::function<void()> on_idle_;
 
   Time started_at_;

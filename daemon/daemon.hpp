@@ -1,0 +1,61 @@
+// The parts of a running daemon, in the order in which they start; they stop in the mirror of it.
+//
+// The zygote comes first, because after it there are threads. `run` returns when everything has ended: nothing is
+// detached. Throws Error where the zygote or the socket cannot be had.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "config/config.hpp"
+#include "daemon/api/server.hpp"
+#include "daemon/db/memory_store.hpp"
+#include "daemon/engine.hpp"
+#include "daemon/exec/coroutine_executor.hpp"
+#include "daemon/exec/host_executor.hpp"
+#include "daemon/exec/process_executor.hpp"
+#include "daemon/exec/thread_executor.hpp"
+#include "daemon/exec/zygote_workers.hpp"
+#include "daemon/state_dir.hpp"
+
+namespace stint {
+
+class Daemon {
+ public:
+  Daemon(const config::Config& config, const StateDir& state_dir, const std::string& instance);
+
+  /// Serves until it is told to stop and has stopped. Returns the exit code.
+  int run();
+
+ private:
+  using Step = std::function<void(std::function<void()> next)>;
+
+  void on_signal(int number);
+  void wait_for_signal();
+  /// Starts the clock of a shutdown: past it what still runs is killed, and what cannot be killed is left.
+  void limit_the_stop();
+  void stop();
+  void next_step();
+
+  const config::Config& config_;
+  boost::asio::io_context io_{1};
+  TaskRegistry tasks_;
+  exec::ZygoteWorkers workers_;  // before whatever has a thread
+  db::MemoryStore store_;
+  Engine engine_;
+  exec::ThreadExecutor threads_;
+  exec::CoroutineExecutor coroutines_;
+  exec::HostExecutor hosts_;
+  exec::ProcessExecutor programs_;
+  api::Server server_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer stop_timer_;
+  std::vector<Step> steps_;  // of the stop, the next one last
+  int signals_seen_ = 0;
+};
+
+}  // namespace stint
