@@ -1,6 +1,7 @@
 #include "daemon/core/job_table.hpp"
 
 #include <stdexcept>
+#include <string>
 
 namespace stint::core {
 

@@ -28,7 +28,6 @@ struct Queued {
 struct RunDetails {
   std::string worker;
   std::optional<double> progress;
-  std::string progress_text;
 };
 
 /// What is known of an attempt once it began.
@@ -113,7 +112,6 @@ class JobTable {
   }
 
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
-  [[nodiscard]] std::size_t group_count() const { return groups_.size(); }
   /// Re-derives the groups from the jobs; throws std::logic_error that names the first difference.
   void check() const;
 

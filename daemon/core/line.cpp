@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <stdexcept>
+#include <string>
 
 namespace stint::core {
 
@@ -59,13 +60,7 @@ void Line::pop_front() {
   Chunk& chunk = chunks_.front();
   ++chunk.begin;
   --size_;
-  if (chunk.size() > 0) return;
-  // A line that is now and then empty keeps the memory of its chunk.
-  if (chunks_.size() > 1) {
-    chunks_.pop_front();
-  } else {
-    chunks_.clear();
-  }
+  if (chunk.size() == 0) chunks_.pop_front();
 }
 
 bool Line::erase(Place place) {
