@@ -66,6 +66,7 @@ void ProcessExecutor::on_runner_spawned(std::optional<Error> error, Worker worke
   workers_.on_death(name, [this](const WorkerDeath& death) { on_runner_died(death); });
   if (closing_) return;
   for (const Order& order : std::exchange(waiting_, {})) begin(*least_loaded(), order);
+  make_deferred_calls();
 }
 
 void ProcessExecutor::start(Order order) {
@@ -109,18 +110,32 @@ void ProcessExecutor::end_waiting(const Run& run) {
     report.stopped = true;
     report.finished_at = wall_now();
     observer_.on_ended(run.job, run.attempt, std::move(report));
+    make_deferred_calls();
   });
+}
+
+bool ProcessExecutor::defer(const Run& run, std::function<void()> call) {
+  const bool waits = std::any_of(waiting_.begin(), waiting_.end(),
+                                 [&](const Order& order) { return order.id == run.job && order.attempt == run.attempt; });
+  if (waits) deferred_.push_back(std::move(call));
+  return waits;
+}
+
+void ProcessExecutor::make_deferred_calls() {
+  for (const auto& call : std::exchange(deferred_, {})) call();
 }
 
 void ProcessExecutor::signal(JobId id, Attempt attempt, int signal, DoneCallback done) {
   const Run run{id, attempt};
   if (RunnerLink* link = runner_of(run)) return link->signal(run, signal, std::move(done));
+  if (defer(run, [=, this] { this->signal(id, attempt, signal, done); })) return;
   done(not_running());
 }
 
 void ProcessExecutor::write_input(JobId id, Attempt attempt, std::string bytes, bool end, DoneCallback done) {
   const Run run{id, attempt};
   if (RunnerLink* link = runner_of(run)) return link->write_input(run, std::move(bytes), end, std::move(done));
+  if (defer(run, [=, this] { write_input(id, attempt, bytes, end, done); })) return;
   done(not_running());
 }
 
@@ -132,6 +147,7 @@ void ProcessExecutor::read_output(OutputQuery query, OutputCallback done) {
   frame.limit = query.limit;
   frame.wait = query.wait;
   if (RunnerLink* link = runner_of(frame.run)) return link->read_output(frame, std::move(done));
+  if (defer(frame.run, [=, this] { read_output(query, done); })) return;
   done(not_running(), {});
 }
 

@@ -59,6 +59,9 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   [[nodiscard]] RunnerLink* runner_of(const Run& run) const;
   void begin(RunnerLink& link, const Order& order);
   void end_waiting(const Run& run);
+  /// True where the run waits for a runner: `call` is made again when that has changed.
+  [[nodiscard]] bool defer(const Run& run, std::function<void()> call);
+  void make_deferred_calls();
   void finish_if_closed();
 
   boost::asio::io_context& io_;
@@ -70,6 +73,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   std::size_t spawning_ = 0;
   std::map<Run, RunnerLink*> running_;
   std::deque<Order> waiting_;
+  std::vector<std::function<void()>> deferred_;  // questions about runs that wait
   boost::asio::steady_timer retry_timer_;
   bool closing_ = false;
   std::function<void()> closed_;

@@ -48,7 +48,8 @@ JobSpec shell_job(const std::string& line) {
 JobSpec ProgramSubject::says(const std::string& text) const { return command_job({"printf", "%s", text}); }
 
 std::string ProgramSubject::said(const EndReport& end) const {
-  if (const auto* exited = std::get_if<EndReport::Exited>(&end.ending); exited == nullptr || exited->code != 0) return "(it failed)";
+  if (const auto* exited = std::get_if<EndReport::Exited>(&end.ending); exited == nullptr || exited->code != 0)
+    return "(it failed)";
   return end.stdout_content ? end.stdout_content->bytes : "(no output)";
 }
 
@@ -57,15 +58,15 @@ JobSpec ProgramSubject::sleeps(double seconds) const { return command_job({"slee
 JobSpec ProgramSubject::ignores_stop(double seconds) const {
   return shell_job("trap '' TERM; echo ready; sleep " + std::to_string(seconds));
 }
-JobSpec ProgramSubject::produces(std::size_t bytes) const {
-  return shell_job("head -c " + std::to_string(bytes) + " /dev/zero");
+std::optional<JobSpec> ProgramSubject::crashes() const { return shell_job("kill -SEGV $$"); }
+JobSpec ProgramSubject::produces(std::size_t bytes) const { return shell_job("head -c " + std::to_string(bytes) + " /dev/zero"); }
+std::size_t ProgramSubject::produced(const EndReport& end) const {
+  return end.stdout_content ? end.stdout_content->size.bytes : 0;
 }
-std::size_t ProgramSubject::produced(const EndReport& end) const { return end.stdout_content ? end.stdout_content->size.bytes : 0; }
 
 std::vector<SubjectMaker> program_subjects() {
-  return {{"program", [](boost::asio::io_context& io, exec::Observer& observer) {
-             return std::make_unique<ProgramSubject>(io, observer);
-           }}};
+  return {{"program",
+           [](boost::asio::io_context& io, exec::Observer& observer) { return std::make_unique<ProgramSubject>(io, observer); }}};
 }
 
 }  // namespace stint::test

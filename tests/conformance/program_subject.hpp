@@ -42,8 +42,7 @@ class ProgramSubject final : public Subject {
   [[nodiscard]] JobSpec ignores_stop(double seconds) const override;
   [[nodiscard]] JobSpec produces(std::size_t bytes) const override;
   [[nodiscard]] std::size_t produced(const EndReport& end) const override;
-  /// A program that crashes fails by its signal, not by a kind of error: the suite asks that of tasks.
-  [[nodiscard]] std::optional<JobSpec> crashes() const override { return std::nullopt; }
+  [[nodiscard]] std::optional<JobSpec> crashes() const override;
 
   [[nodiscard]] exec::ProcessExecutor& programs() { return *executor_; }
   [[nodiscard]] exec::ZygoteWorkers& workers() { return *workers_; }
