@@ -54,6 +54,7 @@ std::string failure_text(int error) {
 
 std::optional<Connection> try_connect(const SocketCandidate& candidate, std::string& why) {
   const std::string path = candidate.path.string();
+  why.clear();
   if (path.size() > socket_path_bytes_max) {
     why = "the path is longer than " + std::to_string(socket_path_bytes_max) + " bytes, which no socket can have";
     return std::nullopt;

@@ -59,10 +59,14 @@ class Submit : public Action {
   }
 
  private:
+  struct Job {
+    std::string json;
+    std::optional<std::string> group;
+  };
   struct Lines {
     std::string json;  // the jobs, separated by commas
     std::uint64_t count = 0;
-    std::uint64_t first_line = 0;
+    std::optional<std::string> group;
   };
 
   int submit_batch(const Target& where) {
@@ -78,10 +82,13 @@ class Submit : public Action {
     while (const auto line = reader.next()) {
       ++line_number;
       if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
-      if (lines.count == batch_jobs_max || lines.json.size() > batch_bytes_max) submit_lines(connection, lines);
-      if (lines.count == 0) lines.first_line = line_number;
+      const Job job = read_job(*line, line_number);
+      const bool full = lines.count == batch_jobs_max || lines.json.size() > batch_bytes_max;
+      // A call has one group; jobs that name another one begin the next call.
+      if (full || (lines.count > 0 && job.group != lines.group)) submit_lines(connection, lines);
       if (lines.count > 0) lines.json += ',';
-      lines.json += completed(*line, line_number);
+      lines.json += job.json;
+      lines.group = job.group;
       line_numbers_.push_back(line_number);
       ++lines.count;
     }
@@ -89,14 +96,20 @@ class Submit : public Action {
     return exit_code::success;
   }
 
-  /// The line with our cwd and umask where it names a program and none of them. The rest of it stays as it was written:
-  /// what is wrong with it is the daemon's to say.
-  static std::string completed(const std::string& line, std::uint64_t number) {
+  [[nodiscard]] Job read_job(const std::string& line, std::uint64_t number) const {
     const auto job = nlohmann::json::parse(line, nullptr, false);
     if (!job.is_object()) {
       throw Failure(exit_code::bad_job, "line " + std::to_string(number) + " is not a JSON object");
     }
-    if (job.empty() || job.contains("task")) return line;
+    Job read{line, spec_.group()};
+    if (const auto& group = field_at(job, "group"); group.is_string()) read.group = group.get<std::string>();
+    if (!job.empty() && !job.contains("task")) read.json = completed(line, job);
+    return read;
+  }
+
+  /// The line with our cwd and umask where it names a program and none of them. The rest of it stays as it was written:
+  /// what is wrong with it is the daemon's to say.
+  static std::string completed(const std::string& line, const nlohmann::json& job) {
     std::string out = line.substr(0, line.rfind('}'));
     const auto add = [&](const char* key, const std::string& value) {
       if (!job.contains(key)) out += std::string(",\"") + key + "\":" + value;
@@ -109,9 +122,9 @@ class Submit : public Action {
   void submit_lines(Connection& connection, Lines& lines) {
     if (lines.count == 0) return;
     std::string params = R"({"jobs":[)" + lines.json + "]";
-    if (spec_.group()) {
+    if (lines.group) {
       params += R"(,"group":)";
-      json::append_string(params, *spec_.group());
+      json::append_string(params, *lines.group);
     }
     nlohmann::json answer;
     try {
