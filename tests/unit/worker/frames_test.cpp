@@ -1,0 +1,156 @@
+// Frames and packets between daemon and workers: what goes in comes out, whatever else comes is refused.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+
+#include "common/packet_link.hpp"
+#include "common/worker_protocol.hpp"
+
+namespace stint::worker {
+namespace {
+
+Begin sample_begin() {
+  Begin begin;
+  begin.run = {17, 3};
+  begin.argv = {"printf", "%s", std::string("nul\0inside", 10)};
+  begin.env = {{"A", "1"}, {"B", ""}};
+  begin.cwd = "/tmp";
+  begin.item = "item";
+  begin.input = InputKind::bytes;
+  begin.input_data = "in";
+  begin.out = {OutputKind::file, "out.txt", true};
+  begin.err.output = OutputKind::to_stdout;
+  begin.output_limit = 1U << 30U;
+  begin.timeout = std::chrono::milliseconds(1'500);
+  begin.leftovers = Leftovers::keep;
+  return begin;
+}
+
+template <class Frame>
+std::string bytes_of(const Frame& frame) {
+  std::string bytes;
+  encode(bytes, frame);
+  return bytes;
+}
+
+TEST(Frames, RoundTrip) {
+  const std::string bytes = bytes_of(sample_begin());
+  std::string_view rest = bytes;
+  const auto view = next_frame(rest);
+  ASSERT_TRUE(view);
+  EXPECT_TRUE(rest.empty());
+  EXPECT_EQ(view->kind, FrameKind::begin);
+  EXPECT_EQ(bytes_of(decode<Begin>(*view)), bytes);
+}
+
+TEST(Frames, EachCutAndEachExtraByteIsRefused) {
+  const std::string bytes = bytes_of(sample_begin());
+  const std::string_view payload = std::string_view(bytes).substr(5);
+  for (std::size_t size = 0; size < payload.size(); ++size) {
+    EXPECT_THROW(static_cast<void>(decode<Begin>({FrameKind::begin, payload.substr(0, size)})), Error) << size;
+  }
+  EXPECT_THROW(static_cast<void>(decode<Begin>({FrameKind::begin, bytes.substr(5) + "x"})), Error);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    std::string_view cut = std::string_view(bytes).substr(0, size);
+    EXPECT_FALSE(next_frame(cut)) << size;
+  }
+}
+
+TEST(Frames, ChoicesAndLengthsAreChecked) {
+  std::string stop = bytes_of(StopRun{{1, 1}, true});
+  stop.back() = 2;  // a boolean
+  std::string_view rest = stop;
+  EXPECT_THROW(static_cast<void>(decode<StopRun>(*next_frame(rest))), Error);
+
+  std::string huge(5, '\0');
+  const auto length = static_cast<std::uint32_t>(frame_bytes_max + 1);
+  std::memcpy(huge.data(), &length, sizeof length);
+  rest = huge;
+  EXPECT_THROW(static_cast<void>(next_frame(rest)), Error);
+  const std::uint32_t bound = frame_bytes_max;
+  std::memcpy(huge.data(), &bound, sizeof bound);
+  rest = huge;
+  EXPECT_FALSE(next_frame(rest));  // allowed, and not all there
+
+  // A list that claims more elements than there are bytes must not reserve memory for them.
+  const std::string lie("\xff\xff\xff\xff", 4);
+  EXPECT_THROW(static_cast<void>(decode<Swept>({FrameKind::swept, lie})), Error);
+}
+
+class Links : public ::testing::Test {
+ protected:
+  Links() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+    left = PacketLink(UniqueFd(ends[0]));
+    right = PacketLink(UniqueFd(ends[1]));
+  }
+  PacketLink left;
+  PacketLink right;
+};
+
+TEST_F(Links, ManySmallFramesKeepTheirOrder) {
+  constexpr std::uint64_t count = 200'000;
+  for (std::uint64_t i = 0; i < count; ++i) left.post(Done{i, {}});
+  EXPECT_EQ(left.flush(), PacketLink::Flush::blocked);
+  std::uint64_t next = 0;
+  while (next < count) {
+    ASSERT_NE(right.receive([&](const FrameView& frame) { ASSERT_EQ(decode<Done>(frame).question, next++); }),
+              PacketLink::Receive::closed);
+    ASSERT_NE(left.flush(), PacketLink::Flush::broken);
+  }
+  EXPECT_FALSE(left.has_unsent());
+}
+
+TEST_F(Links, AFrameMayBeLargerThanAnyPacket) {
+  FeedInput large{1, {2, 3}, std::string(20U << 20U, 'x'), true};
+  large.bytes.back() = 'y';
+  left.post(large);
+  left.post(Done{7, {}});
+  int frames = 0;
+  while (frames < 2) {
+    ASSERT_NE(left.flush(), PacketLink::Flush::broken);
+    ASSERT_NE(right.receive([&](const FrameView& frame) {
+      if (++frames == 1) {
+        EXPECT_EQ(decode<FeedInput>(frame).bytes, large.bytes);
+      } else {
+        EXPECT_EQ(decode<Done>(frame).question, 7U);
+      }
+    }),
+              PacketLink::Receive::closed);
+  }
+}
+
+TEST_F(Links, AnotherEpochIsIgnoredAnotherVersionRefused) {
+  right.set_epoch(2);
+  left.set_epoch(1);
+  left.post(Done{1, {}});
+  left.flush();
+  left.set_epoch(2);
+  left.post(Done{2, {}});
+  left.flush();
+  std::vector<std::uint64_t> seen;
+  EXPECT_EQ(right.receive([&](const FrameView& frame) { seen.push_back(decode<Done>(frame).question); }),
+            PacketLink::Receive::drained);
+  EXPECT_EQ(seen, std::vector<std::uint64_t>{2});
+
+  const std::string packet("\x02\0\0\0\x02\0\0\0", 8);
+  ASSERT_EQ(::send(left.fd(), packet.data(), packet.size(), 0), 8);
+  EXPECT_THROW(right.receive([](const FrameView&) {}), Error);
+}
+
+TEST_F(Links, TheEndIsSeenAfterWhatWasSent) {
+  left.post(Done{1, {}});
+  left.flush();
+  left.close();
+  int frames = 0;
+  EXPECT_EQ(right.receive([&](const FrameView&) { ++frames; }), PacketLink::Receive::closed);
+  EXPECT_EQ(frames, 1);
+  right.post(Done{1, {}});
+  EXPECT_EQ(right.flush(), PacketLink::Flush::broken);
+}
+
+}  // namespace
+}  // namespace stint::worker

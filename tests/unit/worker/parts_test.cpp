@@ -1,0 +1,182 @@
+// The runner's parts by themselves: capture, input, slot file, kept output, environment, process tree.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "common/kept_output.hpp"
+#include "common/process_tree.hpp"
+#include "common/slot_file.hpp"
+#include "daemon/worker/capture.hpp"
+#include "daemon/worker/environment.hpp"
+#include "daemon/worker/input.hpp"
+#include "daemon/worker/spawn.hpp"
+
+namespace stint::worker {
+namespace {
+
+class InScratch : public ::testing::Test {
+ protected:
+  InScratch() {
+    std::string name = std::filesystem::temp_directory_path() / "stint-test-XXXXXX";
+    folder = ::mkdtemp(name.data());
+  }
+  ~InScratch() override { std::filesystem::remove_all(folder); }
+  std::string path(const std::string& name) { return folder / name; }
+  std::filesystem::path folder;
+};
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+    read.reset(ends[0]);
+    write.reset(ends[1]);
+  }
+  UniqueFd read;
+  UniqueFd write;
+};
+
+class Captures : public InScratch {};
+
+TEST_F(Captures, KeepTheSameWhateverTheLimitAndTheChunks) {
+  std::mt19937 random(20'261'122);
+  std::string text(300'000, '\0');
+  for (char& c : text) c = static_cast<char>(random());
+  for (const std::uint64_t limit :
+       {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{65'535}, std::uint64_t{65'536}, std::uint64_t{65'537},
+        std::uint64_t{100'001}, std::uint64_t{299'999}, std::uint64_t{300'000}, std::uint64_t{1'000'000}}) {
+    Pipe pipe;
+    Capture capture(std::move(pipe.read), limit, path("head"));
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t size = std::min<std::size_t>(1 + random() % 60'000, text.size() - at);
+      ASSERT_EQ(::write(pipe.write.get(), text.data() + at, size), static_cast<ssize_t>(size));
+      capture.drain();
+      at += size;
+    }
+    pipe.write.reset();
+    EXPECT_EQ(capture.drain(), Capture::Drain::end);
+    capture.close();
+    const KeptStream kept = capture.take_result();
+    EXPECT_EQ(kept.bytes, text.size());
+    EXPECT_EQ(kept.truncated, limit < text.size());
+    const std::uint64_t head = kept.truncated ? limit / 2 : text.size();
+    const std::uint64_t tail = kept.truncated ? limit - limit / 2 : 0;
+    const OutputContent content{{kept.bytes, kept.truncated}, kept.content, kept.in_file};
+    std::string got;
+    for (std::uint64_t at = 0;;) {
+      const KeptPiece piece = read_kept(content, limit, path("head"), at, 1 + random() % 50'000);
+      if (piece.bytes.empty()) break;
+      EXPECT_EQ(piece.bytes, text.substr(piece.offset, piece.bytes.size())) << limit << " at " << at;
+      got += piece.bytes;
+      at = piece.next;
+    }
+    EXPECT_EQ(got, text.substr(0, head) + text.substr(text.size() - tail)) << limit;
+    remove_kept_files(path("head"));
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+  }
+}
+
+TEST(Inputs, BackPressureAndRefusal) {
+  Pipe pipe;
+  Input input;
+  input.offer(1, std::string(60'000, 'a'), false);
+  input.offer(2, std::string(256U << 10U, 'b'), false);
+  input.offer(3, std::string(256U << 10U, 'c'), true);
+  input.open(std::move(pipe.write));
+  const Input::Answers first = input.pump();
+  EXPECT_EQ(first.accepted, (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_TRUE(input.wants_to_write());
+  pipe.read.reset();
+  ::signal(SIGPIPE, SIG_IGN);
+  const Input::Answers last = input.pump();
+  EXPECT_EQ(last.refused, std::vector<std::uint64_t>{3});
+  EXPECT_TRUE(input.is_closed());
+}
+
+class Slots : public InScratch {};
+
+TEST_F(Slots, SurviveAndSkipWhatIsNotTheirs) {
+  SlotFile file(path("slots"));
+  SlotRecord record;
+  record.boot_id = boot_id();
+  record.job = 5;
+  record.state = SlotState::begun;
+  const std::size_t first = file.take();
+  ASSERT_TRUE(file.write(first, record));
+  record.job = 6;
+  record.state = SlotState::ended;
+  ASSERT_TRUE(file.write(file.take(), record));
+  record.version = 99;
+  ASSERT_TRUE(file.write(file.take(), record));
+  file.give_back(first);
+  EXPECT_EQ(file.take(), first);
+  std::ofstream(path("slots"), std::ios::app) << "torn";
+  const auto records = read_slots(path("slots"));
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(records[0].job, 5U);
+  EXPECT_EQ(records[1].job, 6U);
+  EXPECT_TRUE(read_slots(path("no such file")).empty());
+}
+
+TEST(Environments, JobsCannotForgeTheirMarker) {
+  Begin begin;
+  begin.run = {9, 2};
+  begin.env = {{"STINT_JOB_ID", "1"}, {"STINT_OTHER", "kept"}, {"PATH", "/mine"}};
+  Hello hello;
+  hello.instance = "me";
+  const auto env = make_environment(user_basics(), hello, begin);
+  EXPECT_EQ(std::count(env.begin(), env.end(), "STINT_JOB_ID=9"), 1);
+  EXPECT_EQ(std::count(env.begin(), env.end(), "STINT_JOB_ID=1"), 0);
+  EXPECT_EQ(std::count(env.begin(), env.end(), "STINT_OTHER=kept"), 1);
+  EXPECT_EQ(std::count_if(env.begin(), env.end(), [](const std::string& entry) { return entry.starts_with("PATH="); }), 1);
+  EXPECT_EQ(search_path(user_basics(), begin), "/mine");
+}
+
+TEST(Trees, MarkedStrangersAreFoundAndOthersAreNot) {
+  const auto start = [](std::vector<std::string> env) {
+    SpawnPlan plan;
+    plan.argv = {"/bin/sleep", "600"};
+    plan.env = std::move(env);
+    plan.cwd = "/";
+    plan.out.output = plan.err.output = OutputKind::null;
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    plan.null_fd = null.get();
+    SpawnResult result;
+    spawn(plan, result);
+    EXPECT_EQ(result.failure, "");
+    return result.pid.load();
+  };
+  const pid_t mine = start({"STINT_INSTANCE=a", "STINT_JOB_ID=7", "STINT_ATTEMPT=1"});
+  const pid_t other_attempt = start({"STINT_INSTANCE=a", "STINT_JOB_ID=7", "STINT_ATTEMPT=2"});
+  const pid_t other_daemon = start({"STINT_INSTANCE=b", "STINT_JOB_ID=7", "STINT_ATTEMPT=1"});
+  TreeMarks marks;
+  marks.instance = "a";
+  marks.job = 7;
+  marks.attempt = 1;
+  const auto found = find_trees({marks}, {});
+  ASSERT_EQ(found[0].size(), 1U);
+  EXPECT_EQ(found[0][0].pid, mine);
+  kill_trees({marks}, [] {});
+  int status = 0;
+  EXPECT_EQ(::waitpid(mine, &status, WNOHANG), mine);
+  for (const pid_t pid : {other_attempt, other_daemon}) {
+    EXPECT_EQ(::waitpid(pid, &status, WNOHANG), 0);
+    ::kill(pid, SIGKILL);
+    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  }
+  // A session whose number a stranger's pid has now is not the run's session.
+  TreeMarks stale;
+  stale.session = ::getppid();
+  EXPECT_TRUE(find_trees({stale}, {})[0].empty());
+}
+
+}  // namespace
+}  // namespace stint::worker
