@@ -44,6 +44,12 @@ std::string age(const json& record) {
   const double submitted = real_at(record, "submitted_at");
   return submitted < 0 ? std::string() : age_text(submitted);
 }
+/// A shell text is the same for all items of a map.
+std::string work_and_item(const json& record) {
+  const std::string of_item = item(record);
+  const bool shown = of_item.empty() || field_at(record, "shell").is_null();
+  return shown ? work_of(record) : work_of(record) + "  # " + of_item;
+}
 /// What distinguishes the job: its item, else what it runs.
 std::string work(const json& record) {
   const std::string of_item = item(record);
@@ -60,7 +66,7 @@ constexpr std::array job_table{
     Column{"TIME", duration, duration_value, 6, true},
     Column{"ON", executor, nullptr, 9},
     Column{"NAME", name, nullptr, 8},
-    Column{"WORK", work_of, nullptr, 0},
+    Column{"WORK", work_and_item, nullptr, 0},
 };
 
 constexpr std::array result_table{
