@@ -1,0 +1,155 @@
+// A Backend on the House: jobs run only when the test finishes them; output and input are scripted by the test.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/api/dispatch.hpp"
+#include "tests/unit/feed/house.hpp"
+
+namespace stint::testing {
+
+class FakeBackend final : public api::Backend {
+ public:
+  [[nodiscard]] const core::Scheduler& scheduler() const override { return house.scheduler; }
+  [[nodiscard]] db::Store& store() override { return house.store; }
+  [[nodiscard]] feed::Feed& feed() override { return house.feed; }
+  [[nodiscard]] const TaskRegistry& tasks() const override { return registry; }
+  [[nodiscard]] nlohmann::json info() const override { return {{"instance", "here"}}; }
+  [[nodiscard]] nlohmann::json stats() const override { return nlohmann::json::object(); }
+  void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) override {
+    if (number <= house.durable) return done(std::nullopt);
+    waiting.emplace_back(number, std::move(done));
+  }
+  api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view) override {
+    std::vector<core::Submission> all;
+    const bool durable = jobs.front().spec->durable;
+    for (auto& job : jobs)
+      all.push_back({std::move(job.spec), std::move(job.item), job.index, ExecutorKind::coroutine, core::Lane::coroutine});
+    const JobId first = house.scheduler.on_submit(std::move(all), std::move(user), std::nullopt, house.now, house.effects);
+    house.perform();
+    if (finish_at_once) house.finish(first);
+    return {first, durable ? house.scheduler.newest_persist() : 0};
+  }
+  core::CancelResult cancel(std::span<const JobId> ids, bool force) override {
+    auto result = house.scheduler.on_cancel(ids, force, house.now, house.effects);
+    house.perform();
+    return result;
+  }
+  core::CancelResult cancel_group(std::string_view group, bool force) override {
+    auto result = house.scheduler.on_cancel_group(group, force, house.now, house.effects);
+    house.perform();
+    return result;
+  }
+  core::PersistNumber forget(std::vector<JobId> ids) override {
+    const auto number = house.scheduler.on_forget(std::move(ids), house.effects);
+    house.perform();
+    return number;
+  }
+  void signal(JobId, int number, std::function<void(std::optional<Error>)> done) override {
+    signalled = number;
+    done(std::nullopt);
+  }
+  void write_input(JobId, std::string bytes, bool, std::function<void(std::optional<Error>)> done) override {
+    input += bytes;
+    done(std::nullopt);
+  }
+  void read_output(OutputQuestion question, std::function<void(std::optional<Error>, api::OutputPiece)> done) override {
+    if (!question.wait) {
+      api::OutputPiece piece;
+      piece.bytes = output.substr(std::min<std::size_t>(question.offset, output.size()), question.limit);
+      piece.offset = question.offset;
+      piece.next = question.offset + piece.bytes.size();
+      piece.end = piece.next == output.size();
+      return done(std::nullopt, std::move(piece));
+    }
+    questions.emplace_back(question, std::move(done));
+  }
+  void shutdown(ShutdownMode mode) override { shut_down = mode; }
+  void offload(std::function<void()> work, std::function<void()> done) override {
+    house.store.later([work = std::move(work), done = std::move(done)] {
+      work();
+      done();
+    });
+  }
+
+  void commit() {
+    house.commit();
+    const auto due = std::exchange(waiting, {});
+    for (const auto& [number, done] : due) done(std::nullopt);
+  }
+
+  House house;
+  TaskRegistry registry;
+  bool finish_at_once = false;
+  std::vector<std::pair<core::PersistNumber, std::function<void(std::optional<Error>)>>> waiting;
+  std::vector<std::pair<OutputQuestion, std::function<void(std::optional<Error>, api::OutputPiece)>>> questions;
+  std::string output;
+  std::string input;
+  int signalled = 0;
+  std::optional<ShutdownMode> shut_down;
+};
+
+/// One connection to a dispatcher, without a socket.
+class Peer {
+ public:
+  explicit Peer(FakeBackend& backend, std::uint32_t uid = 1'000)
+      : backend_(backend),
+        options_(options()),
+        dispatcher_(backend, stats_, options_),
+        conversation(std::make_shared<api::Conversation>(std::make_shared<const core::User>(core::User{uid, "me"}), dispatcher_,
+                                                         backend.feed())) {}
+
+  void bytes(std::string_view text) {
+    const auto space = conversation->space(text.size());
+    std::ranges::copy(text, space.begin());
+    conversation->received(text.size());
+  }
+  void say(const std::string& line) { bytes(line + "\n"); }
+  /// Sends all that is there and returns the lines.
+  std::vector<nlohmann::json> hear(bool settle = true) {
+    if (settle) backend_.house.settle();
+    conversation->proceed();
+    std::string text;
+    while (conversation->wants().send) {
+      const auto piece = conversation->to_send();
+      text += piece;
+      conversation->sent(piece.size());
+      if (settle) backend_.house.settle();
+    }
+    std::vector<nlohmann::json> lines;
+    std::size_t from = 0;
+    for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', from)) {
+      lines.push_back(nlohmann::json::parse(text.substr(from, at - from)));
+      from = at + 1;
+    }
+    return lines;
+  }
+  /// One request and its only answer.
+  nlohmann::json call(const std::string& method, const nlohmann::json& params = nlohmann::json::object()) {
+    say(nlohmann::json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", params}}.dump());
+    auto lines = hear();
+    return lines.empty() ? nlohmann::json() : lines.front();
+  }
+  std::string error_kind(const std::string& line) {
+    say(line);
+    const auto lines = hear();
+    return lines.size() == 1 && lines[0].contains("error") ? lines[0]["error"]["data"]["kind"].get<std::string>() : "none";
+  }
+
+ private:
+  static api::Options options() {
+    api::Options out;
+    out.daemon_uid = 500;
+    return out;
+  }
+
+  FakeBackend& backend_;
+  api::Stats stats_;
+  api::Options options_;
+  api::Dispatcher dispatcher_;
+
+ public:
+  std::shared_ptr<api::Conversation> conversation;
+};
+
+}  // namespace stint::testing
