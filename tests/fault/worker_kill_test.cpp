@@ -55,7 +55,7 @@ TEST_F(Kills, LeftoversMayBeKept) {
   // It is in nobody's way: others end as usual beside it.
   EXPECT_EQ(ProgramBench::exit_code(bench.run(shell_job("exit 3"))), 3);
   EXPECT_FALSE(is_gone(kept));
-  ::kill(kept, SIGKILL);
+  ::kill(-kept, SIGKILL);  // its session has its group
 }
 
 TEST_F(Kills, TimeoutThenGraceThenSigkillForTheWholeTree) {
