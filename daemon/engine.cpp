@@ -24,8 +24,8 @@ core::Lane lane_of(const JobSpec& spec, ExecutorKind kind) {
 Error unknown_task(const TaskRegistry& tasks, std::string_view name, std::string_view field) {
   std::vector<std::string_view> known;
   for (const auto& [task, row] : tasks.all()) known.push_back(task);
-  Error error = unavailable("no task '" + std::string(name) + "' is registered", "no such task");
-  error.field = std::string(field) + ".task";
+  Error error = invalid_params(std::string(field) + ".task",
+                               "the name of a registered task (task.list names them); '" + std::string(name) + "' is none");
   error.nearest = nearest_name(name, known);
   return error;
 }
@@ -137,9 +137,9 @@ void Engine::release(core::Effect effect) {
   } else if (const auto* stop = std::get_if<core::Stop>(&effect)) {
     executor_of(stop->lane).stop(stop->id, stop->attempt, stop->force);
   } else if (const auto* news = std::get_if<core::Publish>(&effect)) {
+    // A job that vanished with its refused submit was never announced and is not now.
+    if (scheduler_.was_refused(news->id)) return;
     if (news->kind == core::EventKind::finished) {
-      // A job that vanished with its refused submit was never announced and is not now.
-      if (news->spec->durable && scheduler_.find(news->id) == nullptr) return;
       finishes_.add(news->at);
     }
     feed_.publish(*news);
@@ -157,17 +157,7 @@ void Engine::begin(const core::Start& start) {
 void Engine::on_commit(const db::CommitResult& result) {
   for (const core::PersistNumber number : result.refused) {
     scheduler_.on_refused(number, wall_now(), effects_);
-    for (auto& thing : held_.take_exactly(number)) {
-      if (auto* answer = std::get_if<Held::Answer>(&thing)) {
-        (*answer)(unavailable("the store cannot take new work now: " + result.reason, result.reason));
-      } else if (auto& effect = std::get<core::Effect>(thing); std::holds_alternative<core::Stop>(effect)) {
-        held_.add(result.durable, std::move(effect));
-      } else if (auto* news = std::get_if<core::Publish>(&effect); news != nullptr && news->kind == core::EventKind::finished) {
-        held_.add(result.durable, std::move(effect));
-      } else if (news != nullptr && news->kind == core::EventKind::submitted) {
-        feed_.vanished(news->id, 1);
-      }
-    }
+    refuse(number, result.reason);
   }
   durable_ = result.durable;
   while (auto thing = held_.take(durable_)) {
@@ -179,6 +169,20 @@ void Engine::on_commit(const db::CommitResult& result) {
   }
   scheduler_.on_durable(durable_);
   settle();
+}
+
+// What a refused Persist carried besides new work was recorded, so only what waits for that new work goes.
+void Engine::refuse(core::PersistNumber number, const std::string& reason) {
+  for (auto& thing : held_.take_exactly(number)) {
+    if (auto* answer = std::get_if<Held::Answer>(&thing)) {
+      (*answer)(unavailable("the store cannot take new work now: " + reason, reason));
+      continue;
+    }
+    const auto& effect = std::get<core::Effect>(thing);
+    const auto* news = std::get_if<core::Publish>(&effect);
+    if (news != nullptr && news->kind == core::EventKind::submitted) feed_.vanished(news->id, 1);
+    if (!std::holds_alternative<core::Start>(effect)) held_.add(number, std::move(thing));
+  }
 }
 
 void Engine::when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) {

@@ -94,6 +94,7 @@ class Engine final : public api::Backend, public exec::Observer {
   void release(core::Effect effect);
   void begin(const core::Start& start);
   void on_commit(const db::CommitResult& result);
+  void refuse(core::PersistNumber number, const std::string& reason);
   void arm_timer(Time at);
   void cancel_all(bool force);
   void look_for_idle();

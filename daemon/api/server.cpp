@@ -50,6 +50,7 @@ class Server::State : public std::enable_shared_from_this<Server::State> {
         session->close();
       }
     }
+    if (!done_) return;  // the last session has closed at once
     if (sessions_.empty()) return report_done();
     timer_.expires_after(stop_patience);
     timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {

@@ -44,6 +44,11 @@ void Hub::retire(Entry& entry) {
   if (entry.has_deadline_) {
     deadlines.erase(entry.deadline_);
     entry.has_deadline_ = false;
+    // Nobody waits for the time any more: an idle daemon is not woken, one that stops is not kept.
+    if (deadlines.empty()) {
+      armed_for_ = Timers::Clock::time_point::max();
+      timers.disarm();
+    }
   }
   const auto found = entries.find(entry.id());
   if (found == entries.end()) return;
