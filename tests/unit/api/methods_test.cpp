@@ -127,6 +127,19 @@ TEST_F(MethodsTest, ListMergesWhatIsHereAndWhatIsStored) {
   EXPECT_EQ(paged, (std::vector<JobId>{1, 2, 3, 4, 5}));
 }
 
+TEST_F(MethodsTest, ListTellsAJobOnceThatIsHereAndStored) {
+  backend.house.auto_commit = false;
+  const JobId id = backend.house.submit(std::nullopt, true);
+  backend.commit();
+  backend.house.finish(id);
+  EXPECT_TRUE(peer.call("job.list").is_null());
+  backend.commit();
+  const auto lines = peer.hear();
+  ASSERT_EQ(lines.size(), 1U);
+  ASSERT_EQ(lines[0]["result"]["jobs"].size(), 1U);
+  EXPECT_EQ(lines[0]["result"]["jobs"][0]["state"], "finished");
+}
+
 TEST_F(MethodsTest, CancelTellsWhatBecameOfEach) {
   for (int i = 0; i < 2; ++i) backend.house.submit("g");
   backend.house.finish(2);
