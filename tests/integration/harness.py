@@ -281,8 +281,12 @@ class Daemon:
         return found
 
     def workers(self, role):
-        """Pids of the stint-worker processes whose command line holds `role`."""
-        return [pid for pid in descendants(self.pid) if b"stint-worker" in command_line(pid) and role.encode() in command_line(pid)]
+        """Pids of the worker processes that are a `zygote`, `runner` or `host`."""
+        first = [pid for pid in children(self.pid) if process_name(pid) == "stint-zygote"]
+        if role == "zygote":
+            return first
+        others = [pid for one in first for pid in children(one) if process_name(pid).startswith("stint-")]
+        return [pid for pid in others if (process_name(pid) == "stint-runner") == (role == "runner")]
 
     # ---- its end
     def stop(self, timeout=20):
@@ -320,6 +324,12 @@ def command_line(pid):
     return b""
 
 
+def process_name(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def alive(pid):
     """True while the process runs; a zombie does not."""
     try:
@@ -328,14 +338,19 @@ def alive(pid):
         return False
 
 
+def children(pid):
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found += [int(word) for word in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()]
+    return found
+
+
 def descendants(pid):
     found, left = [], [pid]
     while left:
-        parent = left.pop()
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{parent}/task"):
-                with contextlib.suppress(OSError):
-                    children = [int(word) for word in Path(f"/proc/{parent}/task/{thread}/children").read_text().split()]
-                    found += children
-                    left += children
+        more = children(left.pop())
+        found += more
+        left += more
     return found

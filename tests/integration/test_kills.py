@@ -5,10 +5,7 @@ import signal
 import time
 
 import pytest
-from harness import alive, command_line, descendants, seconds, until
-
-STRAY = "setsid sh -c 'echo $$; exec sleep 300' & setsid -f sleep 300; sleep 300"
-
+from harness import alive, command_line, process_name, seconds, until
 
 def stat_parent(pid):
     with open(f"/proc/{pid}/stat") as file:
@@ -20,7 +17,7 @@ def worker_of(client, daemon, number):
     pid = client.until_state(number, "running", "running")["pid"]
     while pid > 1:
         parent = stat_parent(pid)
-        if b"stint-worker" in command_line(parent):
+        if process_name(parent) == "stint-runner":
             return parent
         pid = parent
     raise AssertionError("no worker above the job")
@@ -62,12 +59,11 @@ def test_kill_of_a_host(start):
     daemon = start(process__hosts=1)
     client = daemon.connect()
     crashed = client.submit(task="sleep", args={"seconds": 300}, executor="process")
-    client.until_state(crashed, "running")
+    client.until_state(crashed, "running", "running")
     waiting = client.submit(task="echo", args="next", executor="process")
-    host = until(lambda: daemon.workers("host"), 10, "a host")
+    (host,) = daemon.workers("host")
     thread = client.submit(task="sleep", args={"seconds": 0.5}, executor="thread")
-    for pid in host:
-        os.kill(pid, signal.SIGKILL)
+    os.kill(host, signal.SIGKILL)
     record = client.wait(crashed)[0]
     assert (record["outcome"], record["error"]["kind"]) == ("failed", "crashed")
     assert client.wait(waiting)[0]["result"] == "next"
@@ -80,8 +76,8 @@ def test_kill_of_all_workers_at_once(start):
     jobs = [client.submit(command=["sleep", "300"]) for _ in range(3)]
     jobs.append(client.submit(task="sleep", args={"seconds": 300}, executor="process"))
     for job in jobs:
-        client.until_state(job, "running")
-    for pid in [pid for pid in descendants(daemon.pid) if b"stint-worker" in command_line(pid)]:
+        client.until_state(job, "running", "running")
+    for pid in daemon.workers("zygote") + daemon.workers("runner") + daemon.workers("host"):
         os.kill(pid, signal.SIGKILL)
     outcomes = [record["outcome"] for record in client.wait(*jobs)]
     assert outcomes[:3] == ["lost"] * 3 and outcomes[3] == "failed"
@@ -94,10 +90,9 @@ def test_kill_of_the_first_worker_alone(start):
     daemon = start(process__slots=2)
     client = daemon.connect()
     client.run(command=["true"])
-    direct = [pid for pid in descendants(daemon.pid) if stat_parent(pid) == daemon.pid and b"stint-worker" in command_line(pid)]
-    assert direct
-    os.kill(direct[0], signal.SIGKILL)
-    until(lambda: not alive(direct[0]), 5)
+    (first,) = daemon.workers("zygote")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not alive(first), 5)
     running = client.submit(command=["sleep", "300"])
     victim = worker_of(client, daemon, running)
     os.kill(victim, signal.SIGKILL)
@@ -125,7 +120,7 @@ def test_cancel_takes_the_strays_of_that_job_only(start):
 def test_a_program_that_ignores_everything(start):
     daemon = start(process__slots=2)
     client = daemon.connect()
-    text = "trap '' TERM; setsid sh -c \"trap '' TERM; (sleep 300 & echo $! ); while :; do sleep 1; done\" & sleep 0.1; echo ready; while :; do sleep 1; done"
+    text = "trap '' TERM; setsid sh -c \"trap '' TERM; (sleep 300 & echo \\$! ); while :; do sleep 1; done\" & sleep 0.1; echo ready; while :; do sleep 1; done"
     job = client.submit(shell=text, grace=0.3)
     stray = int(client.until_output(job, "ready").split()[0])
     before = time.monotonic()

@@ -1,13 +1,14 @@
 """Many at once: 10,000 coroutines, 1,000 programs, 10,000 connections."""
 
 import contextlib
+import os
 import resource
 import socket
 import time
 from pathlib import Path
 
 import pytest
-from harness import SCALE, seconds
+from harness import SCALE, descendants, process_name, seconds, until
 
 
 def open_files(needed):
@@ -40,18 +41,31 @@ def test_ten_thousand_coroutines_sleep_at_once(start):
         assert resident_bytes(daemon.pid) - resident < 10_000 * 8192
 
 
-def test_a_thousand_programs_at_once(start):
+def test_a_thousand_programs_at_once(start, tmp_path):
     open_files(4096)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
     daemon = start(open_files=8192, process__slots=1000)
     client = daemon.connect()
+    # Each waits at the gate until somebody opens the other end: none ends before all have begun, however slow the machine is.
+    many = client.call("job.submit_many", template={"command": ["cat", str(gate)]}, items=list(range(1000)))
+    until(lambda: client.call("daemon.stats")["states"]["running"] == 1000, 60, "1,000 running jobs")
+    until(lambda: len([pid for pid in descendants(daemon.pid) if process_name(pid) == "cat"]) == 1000, 60, "1,000 processes")
+    stream = client.call("job.results", group=many["group"])["stream"]
+    os.close(os.open(gate, os.O_WRONLY))
+    records = client.rest(stream, 60)
+    assert len(records) == 1000 and all(record["outcome"] == "succeeded" for record in records)
+
+
+def test_a_thousand_sleeping_programs(start):
+    open_files(4096)
+    client = start(open_files=8192, process__slots=1000).connect()
     before = time.monotonic()
     many = client.call("job.submit_many", template={"command": ["sleep", "1"]}, items=list(range(1000)))
     records = client.results(group=many["group"])
-    took = time.monotonic() - before
     assert len(records) == 1000 and all(record["outcome"] == "succeeded" for record in records)
-    together = max(sum(a["started_at"] <= b["started_at"] < a["finished_at"] for a in records) for b in records[::50])
-    assert took < 1 + 4 * SCALE, took
-    assert together > (900 if SCALE == 1 else 300), f"only {together} ran at once"
+    # Alone on two processors this takes under 3 s; the bound leaves room for others, yet is far below one after the other.
+    assert time.monotonic() - before < 30 * SCALE
 
 
 def test_ten_thousand_short_jobs_keep_their_order_and_number(start):
@@ -85,21 +99,25 @@ def test_ten_thousand_connections(start):
 
 def test_connections_past_their_bound_are_told(start):
     daemon = start(api__connections=5)
-    clients = [daemon.connect() for _ in range(5)]
-    for client in clients:
-        client.call("task.list")
+    clients = [served(daemon) for _ in range(5)]
     late = daemon.connect()
     (answer,) = late.read_all()
     assert answer["error"]["data"]["kind"] == "limit_exceeded" and answer["error"]["data"]["value"] == 5
     clients[0].close()
-    deadline = time.monotonic() + seconds(10)
-    while True:
+    served(daemon)
+
+
+def served(daemon):
+    """A connection that is served, as soon as one that was closed has been noticed."""
+
+    def attempt():
         client = daemon.connect()
-        client.send('{"jsonrpc":"2.0","id":1,"method":"task.list"}\n')
-        line = client.read_line()
-        if line and "result" in line:
-            break
-        assert time.monotonic() < deadline
+        with contextlib.suppress(BrokenPipeError):
+            client.send('{"jsonrpc":"2.0","id":1,"method":"task.list"}\n')
+        answer = client.read_line()
+        return client if answer and "result" in answer else None
+
+    return until(attempt, 10, "a place for a connection")
 
 
 def test_descriptor_exhaustion(start):
