@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 
 #include "common/unique_fd.hpp"
@@ -129,7 +130,8 @@ std::optional<RunKey> marker_in(std::string_view environment) {
 /// All runs of one scan: the first `wanted` are looked for, the others only claim what is theirs.
 class Scan {
  public:
-  Scan(const std::vector<TreeMarks>& runs, const std::vector<TreeMarks>& others) : wanted_(runs.size()) {
+  Scan(const std::vector<TreeMarks>& runs, const std::vector<TreeMarks>& others, Reach reach)
+      : wanted_(runs.size()), reach_(reach) {
     marks_.reserve(runs.size() + others.size());
     for (const TreeMarks& run : runs) marks_.push_back(&run);
     for (const TreeMarks& run : others) marks_.push_back(&run);
@@ -149,6 +151,12 @@ class Scan {
     for (const auto& [pid, entry] : table_) {
       if (entry.owner == unowned || static_cast<std::size_t>(entry.owner) >= wanted_ || !is_alive(entry)) continue;
       found[static_cast<std::size_t>(entry.owner)].push_back({pid, entry.start_ticks});
+    }
+    for (std::size_t i = 0; i < wanted_; ++i) {
+      const pid_t main = marks_[i]->main;
+      std::sort(found[i].begin(), found[i].end(), [main](const TreeProcess& a, const TreeProcess& b) {
+        return std::tuple(a.pid != main, a.start_ticks, a.pid) < std::tuple(b.pid != main, b.start_ticks, b.pid);
+      });
     }
     return found;
   }
@@ -199,6 +207,7 @@ class Scan {
     std::array<char, 64> path{};
     for (auto& [pid, entry] : table_) {
       if (entry.owner != unowned || is_taboo(pid) || !is_alive(entry)) continue;
+      if (reach_ == Reach::adopted && entry.parent != self_) continue;
       std::snprintf(path.data(), path.size(), "/proc/%d/environ", pid);
       const auto key = marker_in(read_proc_file(path.data(), buffer_));
       if (!key) continue;
@@ -236,6 +245,7 @@ class Scan {
   }
 
   std::size_t wanted_;
+  Reach reach_;
   std::vector<const TreeMarks*> marks_;
   std::map<RunKey, int> by_marker_;
   ProcTable table_;
@@ -253,8 +263,9 @@ std::uint64_t start_ticks_of(pid_t pid) {
 
 }  // namespace
 
-std::vector<std::vector<TreeProcess>> find_trees(const std::vector<TreeMarks>& runs, const std::vector<TreeMarks>& others) {
-  return Scan(runs, others).run();
+std::vector<std::vector<TreeProcess>> find_trees(const std::vector<TreeMarks>& runs, const std::vector<TreeMarks>& others,
+                                                 Reach reach) {
+  return Scan(runs, others, reach).run();
 }
 
 void signal_process(const TreeProcess& process, int signal) {
@@ -264,11 +275,11 @@ void signal_process(const TreeProcess& process, int signal) {
   ::syscall(SYS_pidfd_send_signal, handle.get(), signal, nullptr, 0);
 }
 
-void kill_trees(const std::vector<TreeMarks>& runs, void (*reap)()) {
+void kill_trees(const std::vector<TreeMarks>& runs, void (*reap)(), Reach reach) {
   if (runs.empty()) return;
   for (int empty = 0; empty < empty_scans_needed;) {
     bool any = false;
-    for (const auto& tree : find_trees(runs, {})) {
+    for (const auto& tree : find_trees(runs, {}, reach)) {
       for (const TreeProcess& process : tree) signal_process(process, SIGKILL);
       any = any || !tree.empty();
     }

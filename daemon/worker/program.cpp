@@ -159,6 +159,8 @@ void Program::kill_tree() {
   if (timer_) timer_->cancel();
   wish_ = Wish::kill;
   empty_scans_ = 0;
+  // Its group at once, as one: whoever sees a child killed before itself might go on to something else.
+  if (pid_ != 0 && !exit_) ::kill(-pid_, SIGKILL);
   host_.want_scan(0ms);
 }
 

@@ -276,7 +276,7 @@ void Runner::scan() {
     }
   }
   if (wanting.empty()) return;
-  const auto found = find_trees(wanted, others);
+  const auto found = find_trees(wanted, others, Reach::adopted);
   for (std::size_t i = 0; i < wanting.size(); ++i) wanting[i]->on_scan(found[i]);
 }
 

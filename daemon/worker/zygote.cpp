@@ -166,7 +166,7 @@ void Zygote::on_children() {
     const Child child = found->second;
     children_.erase(found);
     if (const UniqueFd lock = lock_dead_folder(child.folder)) {
-      kill_trees(begun_runs(child.folder), reap_all);
+      kill_trees(begun_runs(child.folder), reap_all, Reach::adopted);
       remove_worker_folder(child.folder);
     }
     control_.post(Died{child.name, end.pid, end.status});
