@@ -104,9 +104,12 @@ void Daemon::wait_for_signal() {
 
 void Daemon::on_signal(int number) {
   ++signals_seen_;
-  spdlog::info("signal {}: {}", number, signals_seen_ == 1 ? "stopping" : "hurrying the stop");
-  const bool drain = signals_seen_ == 1 && config_.daemon_on_stop == config::OnStop::drain;
-  engine_.shutdown(drain ? ShutdownMode::drain : ShutdownMode::cancel);
+  spdlog::info("signal {}: {}", number, signals_seen_ == 1 ? "stopping" : "again: killing what still runs");
+  if (signals_seen_ > 1) {
+    engine_.kill_all();
+  } else {
+    engine_.shutdown(config_.daemon_on_stop == config::OnStop::drain ? ShutdownMode::drain : ShutdownMode::cancel);
+  }
 }
 
 void Daemon::limit_the_stop() {

@@ -24,8 +24,8 @@ core::Lane lane_of(const JobSpec& spec, ExecutorKind kind) {
 Error unknown_task(const TaskRegistry& tasks, std::string_view name, std::string_view field) {
   std::vector<std::string_view> known;
   for (const auto& [task, row] : tasks.all()) known.push_back(task);
-  Error error = invalid_params(std::string(field) + ".task",
-                               "the name of a registered task (task.list names them); '" + std::string(name) + "' is none");
+  Error error = unavailable("no task '" + std::string(name) + "' is registered; task.list names those that are", "no such task");
+  error.field = std::string(field) + ".task";
   error.nearest = nearest_name(name, known);
   return error;
 }

@@ -1,5 +1,6 @@
 // New work: one job, many in one go, and one whose end is waited for.
-#include <atomic>
+#include <algorithm>
+#include <optional>
 
 #include "daemon/api/methods.hpp"
 
@@ -14,21 +15,30 @@ std::string made_up_group(Context& context) {
          std::to_string(context.backend.scheduler().last_id() + 1);
 }
 
-/// The call's group holds for every job that names none; another one in a job is a mistake.
-void settle_group(JobSpec& spec, const std::string& group, const std::string& field) {
-  if (spec.group && *spec.group != group) {
+/// A job that names no group joins the call's. Where the call itself names one, another in a job is a mistake.
+void settle_group(JobSpec& spec, const std::string& group, bool named_by_call, const std::string& field) {
+  if (!spec.group) {
+    spec.group = group;
+  } else if (named_by_call && *spec.group != group) {
     throw invalid_params(field + ".group", "the group of the call, '" + group + "', or none");
   }
-  spec.group = group;
 }
 
-std::vector<NewJob> from_list(std::vector<JobSpec>&& specs, const std::string& group) {
+/// The one group that all jobs of a call name themselves.
+std::optional<std::string> shared_group(const protocol::SubmitManyRequest& request) {
+  if (request.job_template) return request.job_template->group;
+  const auto& first = request.jobs->front().group;
+  const bool shared = std::ranges::all_of(*request.jobs, [&first](const JobSpec& spec) { return spec.group == first; });
+  return shared ? first : std::nullopt;
+}
+
+std::vector<NewJob> from_list(std::vector<JobSpec>&& specs, const std::string& group, bool named_by_call) {
   std::vector<NewJob> jobs;
   jobs.reserve(specs.size());
   const bool durable = specs.front().durable;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     const std::string field = "jobs[" + std::to_string(i) + "]";
-    settle_group(specs[i], group, field);
+    settle_group(specs[i], group, named_by_call, field);
     if (specs[i].durable != durable) throw invalid_params(field + ".durable", "the same for all jobs of one call");
     NewJob job;
     job.spec = std::make_shared<const JobSpec>(std::move(specs[i]));
@@ -91,21 +101,21 @@ Reply on_submit(Context& context, protocol::SubmitRequest&& request) {
 
 Reply on_submit_many(Context& context, protocol::SubmitManyRequest&& request) {
   const bool listed = request.jobs.has_value();
-  std::string group = request.group ? *request.group : std::string();
-  if (group.empty() && !listed && request.job_template->group) group = *request.job_template->group;
-  if (group.empty()) group = made_up_group(context);
+  const bool named_by_call = request.group.has_value();
+  auto group = named_by_call ? request.group : shared_group(request);
+  if (!group) group = made_up_group(context);
 
   std::vector<NewJob> jobs;
   if (listed) {
-    jobs = from_list(std::move(*request.jobs), group);
+    jobs = from_list(std::move(*request.jobs), *group, named_by_call);
   } else {
-    settle_group(*request.job_template, group, "template");
+    settle_group(*request.job_template, *group, named_by_call, "template");
     if (request.marker) request.job_template->item_marker = *request.marker;
     jobs = from_template(std::move(*request.job_template), std::move(*request.items));
   }
   const std::size_t count = jobs.size();
   const Submitted submitted = context.backend.submit(std::move(jobs), context.user(), listed ? "jobs" : "template");
-  return reply(protocol::SubmitManyAnswer{group, submitted.first, count}, submitted.after);
+  return reply(protocol::SubmitManyAnswer{std::move(*group), submitted.first, count}, submitted.after);
 }
 
 Reply on_run(Context& context, protocol::RunRequest&& request) {

@@ -44,6 +44,17 @@ TEST_F(MethodsTest, SubmitManyBothForms) {
   EXPECT_EQ(answer["result"]["first"], 3);
 }
 
+TEST_F(MethodsTest, SubmitManyWithoutAGroupLeavesTheJobsTheirOwn) {
+  auto answer =
+      peer.call("job.submit_many", {{"jobs", {{{"task", "echo"}, {"group", "g"}}, {{"task", "echo"}, {"group", "g"}}}}});
+  EXPECT_EQ(answer["result"]["group"], "g");
+  answer = peer.call("job.submit_many", {{"jobs", {{{"task", "echo"}, {"group", "h"}}, {{"task", "echo"}}}}});
+  const std::string made_up = answer["result"]["group"];
+  EXPECT_NE(made_up, "h");
+  EXPECT_EQ(peer.call("job.get", {{"id", 3}})["result"]["group"], "h");
+  EXPECT_EQ(peer.call("job.get", {{"id", 4}})["result"]["group"], made_up);
+}
+
 TEST_F(MethodsTest, SubmitManyRefusesWhatDisagrees) {
   auto answer = peer.call("job.submit_many", {{"jobs", {{{"task", "echo"}, {"group", "other"}}}}, {"group", "g"}});
   EXPECT_EQ(answer["error"]["data"]["field"], "jobs[0].group");
