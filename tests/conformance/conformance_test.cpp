@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "tests/conformance/fixture.hpp"
+#include "tests/conformance/program_subject.hpp"
 
 namespace stint::test {
 namespace {
@@ -190,7 +191,9 @@ TEST_P(Conformance, CloseAfterWork) {
   bench.close();
 }
 
-INSTANTIATE_TEST_SUITE_P(Executors, Conformance, ::testing::ValuesIn(task_subjects()),
+INSTANTIATE_TEST_SUITE_P(Programs, Conformance, ::testing::ValuesIn(program_subjects()),
+                         [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(Tasks, Conformance, ::testing::ValuesIn(task_subjects()),
                          [](const auto& param) { return param.param.name; });
 
 }  // namespace

@@ -1,6 +1,6 @@
 // What the conformance suite asks of an executor under test: the executor itself, and jobs that behave in a known way.
 //
-// One suite runs on all of them (conformance_test.cpp); an executor joins by a line in `subjects()` of its own file.
+// One suite runs on all of them (conformance_test.cpp); an executor joins with a Subject and one line there.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -49,7 +49,7 @@ struct SubjectMaker {
   std::function<std::unique_ptr<Subject>(boost::asio::io_context&, exec::Observer&)> make;
 };
 
-/// Every executor under test; each file of subjects adds its own.
+/// The executors of tasks; program_subject.hpp adds that of programs.
 [[nodiscard]] std::vector<SubjectMaker> task_subjects();
 
 }  // namespace stint::test
