@@ -178,6 +178,13 @@ constexpr std::array<bool, 256> needs_escape = [] {
   return table;
 }();
 
+/// What needs a closer look: an escape, or a part of a longer UTF-8 sequence.
+constexpr std::array<bool, 256> special = [] {
+  auto table = needs_escape;
+  for (std::size_t c = 0x80; c < table.size(); ++c) table[c] = true;
+  return table;
+}();
+
 void append_escaped(std::string& out, std::string_view text) {
   std::size_t clean = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -281,6 +288,16 @@ Raw from_nlohmann(const nlohmann::json& value) {
 }
 
 void append_string(std::string& out, std::string_view text) {
+  // Nearly every string is short and plain: one look at each byte is cheaper than a call that judges the whole.
+  constexpr std::size_t short_bytes = 48;
+  if (text.size() <= short_bytes && std::ranges::none_of(text, [](char c) { return special[static_cast<unsigned char>(c)]; })) {
+    std::array<char, short_bytes + 2> quoted;
+    quoted[0] = '"';
+    text.copy(quoted.data() + 1, text.size());
+    quoted[text.size() + 1] = '"';
+    out.append(quoted.data(), text.size() + 2);
+    return;
+  }
   out += '"';
   if (is_utf8(text)) {
     append_escaped(out, text);
