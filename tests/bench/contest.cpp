@@ -40,6 +40,11 @@ void print_figure(const std::string& name, double value, const std::string& unit
   std::fflush(stdout);
 }
 
+void print_beside(const std::string& name, double ratio) {
+  std::printf("  %-46s %12.3f\n", name.c_str(), ratio);
+  std::fflush(stdout);
+}
+
 void print_ratio(const std::string& name, double ratio, const std::string& goal, bool met) {
   std::printf("  %-46s %12.3f   goal %-14s %s\n", name.c_str(), ratio, goal.c_str(), met ? "met" : "MISSED");
   std::fflush(stdout);

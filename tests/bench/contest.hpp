@@ -35,6 +35,8 @@ struct Setup {
 /// The table on standard output.
 void print_title(const std::string& title);
 void print_figure(const std::string& name, double value, const std::string& unit);
+/// A ratio without a goal.
+void print_beside(const std::string& name, double ratio);
 /// `met` decides between "met" and "MISSED".
 void print_ratio(const std::string& name, double ratio, const std::string& goal, bool met);
 

@@ -105,7 +105,7 @@ void run_noop(const Setup& setup) {
   }
   print_figure("beanstalkd, put + reserve + delete", rates[2], "jobs/s");
   print_ratio("submit_many : beanstalkd", rates[0] / rates[2], ">= 3", rates[0] / rates[2] >= 3);
-  print_ratio("job.run : beanstalkd", rates[1] / rates[2], "(beside it)", true);
+  print_beside("job.run : beanstalkd", rates[1] / rates[2]);
 }
 
 }  // namespace stint::bench

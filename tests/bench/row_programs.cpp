@@ -62,7 +62,7 @@ void run_programs(const Setup& setup, const std::vector<std::string>& command) {
   print_figure("posix_spawn loop, bare", runs / times[2], "programs/s");
   print_figure("xargs -P", runs / times[3], "programs/s");
   print_ratio("stint : capturing loop", times[1] / times[0], ">= 0.95", times[1] / times[0] >= 0.95);
-  print_ratio("stint : bare loop", times[2] / times[0], "(beside it)", true);
+  print_beside("stint : bare loop", times[2] / times[0]);
   print_ratio("stint : xargs", times[3] / times[0], "> 1", times[3] / times[0] > 1);
 }
 

@@ -108,12 +108,15 @@ class CapturingLoop {
   void drain(std::uint64_t which) {
     Run& run = runs_[which / 2];
     int& pipe = run.pipes[which % 2];
+    if (pipe == -1) return;
     std::array<char, 65'536> bytes;
     const ssize_t got = read(pipe, bytes.data(), bytes.size());
     if (got > 0) {
       run.output[which % 2].append(bytes.data(), static_cast<std::size_t>(got));
       return;
     }
+    // Taken out by hand: a child on its way into exec still holds the pipe, so the close alone would leave it here.
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, pipe, nullptr);
     close(pipe);
     pipe = -1;
     if (run.pipes[0] != -1 || run.pipes[1] != -1) return;
