@@ -13,47 +13,45 @@
 namespace stint::cli {
 namespace {
 
-using nlohmann::json;
-
 constexpr double minute = 60;
 constexpr double hour = 60 * minute;
 constexpr double day = 24 * hour;
 
 std::string whole(double value, const char* unit) { return std::to_string(std::llround(std::floor(value))) + unit; }
 
-double real_at(const json& record, std::string_view path) {
-  const json& value = field_at(record, path);
+double real_at(const nlohmann::json& record, std::string_view path) {
+  const nlohmann::json& value = field_at(record, path);
   return value.is_number() ? value.get<double>() : -1;
 }
 
-std::string id(const json& record) { return text_at(record, "id"); }
-std::string name(const json& record) { return text_at(record, "name"); }
-std::string executor(const json& record) { return text_at(record, "executor"); }
-std::string item(const json& record) { return text_at(record, "item"); }
-std::string duration_value(const json& record) { return text_at(record, "duration"); }
-std::string submitted_value(const json& record) { return text_at(record, "submitted_at"); }
+std::string id(const nlohmann::json& record) { return text_at(record, "id"); }
+std::string name(const nlohmann::json& record) { return text_at(record, "name"); }
+std::string executor(const nlohmann::json& record) { return text_at(record, "executor"); }
+std::string item(const nlohmann::json& record) { return text_at(record, "item"); }
+std::string duration_value(const nlohmann::json& record) { return text_at(record, "duration"); }
+std::string submitted_value(const nlohmann::json& record) { return text_at(record, "submitted_at"); }
 
-std::string code(const json& record) {
+std::string code(const nlohmann::json& record) {
   return field_at(record, "outcome").is_null() ? std::string() : std::to_string(exit_code_of(record));
 }
-std::string duration(const json& record) {
+std::string duration(const nlohmann::json& record) {
   const double seconds = real_at(record, "duration");
   return seconds < 0 ? std::string() : duration_text(seconds);
 }
-std::string age(const json& record) {
+std::string age(const nlohmann::json& record) {
   const double submitted = real_at(record, "submitted_at");
   return submitted < 0 ? std::string() : age_text(submitted);
 }
 /// A shell text is the same for all items of a map.
-std::string work_and_item(const json& record) {
+std::string work_and_item(const nlohmann::json& record) {
   const std::string of_item = item(record);
   const bool shown = of_item.empty() || field_at(record, "shell").is_null();
   return shown ? work_of(record) : work_of(record) + "  # " + of_item;
 }
 /// What distinguishes the job: its item, else what it runs.
-std::string work(const json& record) {
+std::string work(const nlohmann::json& record) {
   const std::string of_item = item(record);
-  const json& result = field_at(record, "result");
+  const nlohmann::json& result = field_at(record, "result");
   const std::string text = of_item.empty() ? work_of(record) : of_item;
   return result.is_null() ? text : text + " = " + text_at(record, "result");
 }

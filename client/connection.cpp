@@ -17,7 +17,7 @@ namespace {
 
 // A batch of answers is one line; the CLI sends none, so one answer and its envelope is the most.
 constexpr std::size_t line_bytes_max = limits::answer_bytes_max + (1U << 20U);
-constexpr std::size_t read_bytes = 256U << 10U;
+constexpr std::size_t receive_bytes = 256U << 10U;
 
 }  // namespace
 
@@ -95,7 +95,7 @@ void Connection::send_some() {
 }
 
 void Connection::receive_some() {
-  const auto room = lines_.prepare(read_bytes);
+  const auto room = lines_.prepare(receive_bytes);
   const ssize_t got = ::recv(socket_.get(), room.data(), room.size(), 0);
   if (got > 0) {
     lines_.commit(static_cast<std::size_t>(got));

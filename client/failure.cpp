@@ -5,15 +5,13 @@
 namespace stint::cli {
 namespace {
 
-using nlohmann::json;
-
-std::string text_of(const json& object, const char* key) {
+std::string text_of(const nlohmann::json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-const json& data_of(const json& error) {
-  static const json none = json::object();
+const nlohmann::json& data_of(const nlohmann::json& error) {
+  static const nlohmann::json none = nlohmann::json::object();
   const auto found = error.find("data");
   return found != error.end() && found->is_object() ? *found : none;
 }
@@ -37,8 +35,8 @@ constexpr std::array kind_codes{
     KindCode{"unavailable", exit_code::try_again},
 };
 
-int code_of(const json& error) {
-  const json& data = data_of(error);
+int code_of(const nlohmann::json& error) {
+  const nlohmann::json& data = data_of(error);
   const std::string kind = text_of(data, "kind");
   // A field that this daemon does not serve will not be served by trying again.
   if (kind == "unavailable" && data.contains("field")) return exit_code::bad_job;
@@ -48,8 +46,8 @@ int code_of(const json& error) {
   return exit_code::not_finished;
 }
 
-std::string message_of(const json& error) {
-  const json& data = data_of(error);
+std::string message_of(const nlohmann::json& error) {
+  const nlohmann::json& data = data_of(error);
   std::string message = text_of(error, "message");
   if (message.empty()) message = "the daemon refused without a reason";
   const std::string nearest = text_of(data, "nearest");

@@ -13,7 +13,7 @@
 namespace stint::cli {
 namespace {
 
-constexpr std::size_t read_bytes = 64U << 10U;
+constexpr std::size_t item_read_bytes = 64U << 10U;
 constexpr std::size_t ready_max = 50'000;
 constexpr std::size_t item_bytes_max = limits::command_bytes_max;
 
@@ -34,7 +34,7 @@ Items::Items(int fd, char separator) : fd_(fd), separator_(separator), ended_(fa
 int Items::wants() const { return ended_ || ready_.size() >= ready_max ? -1 : fd_; }
 
 void Items::read_some() {
-  std::array<char, read_bytes> buffer{};
+  std::array<char, item_read_bytes> buffer{};
   const ssize_t got = ::read(fd_, buffer.data(), buffer.size());
   if (got < 0) {
     if (errno == EINTR || errno == EAGAIN) return;

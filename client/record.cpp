@@ -6,9 +6,7 @@
 namespace stint::cli {
 namespace {
 
-using nlohmann::json;
-
-const json nothing;
+const nlohmann::json nothing;
 
 std::string quoted(const std::string& word) {
   constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=+@%{}^";
@@ -24,12 +22,12 @@ std::string quoted(const std::string& word) {
   return out + "'";
 }
 
-std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dumped(const nlohmann::json& value) { return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
 }  // namespace
 
-const json& field_at(const json& record, std::string_view path) {
-  const json* at = &record;
+const nlohmann::json& field_at(const nlohmann::json& record, std::string_view path) {
+  const nlohmann::json* at = &record;
   while (true) {
     if (!at->is_object()) return nothing;
     const auto dot = path.find('.');
@@ -41,36 +39,36 @@ const json& field_at(const json& record, std::string_view path) {
   }
 }
 
-std::string text_at(const json& record, std::string_view path) {
-  const json& value = field_at(record, path);
+std::string text_at(const nlohmann::json& record, std::string_view path) {
+  const nlohmann::json& value = field_at(record, path);
   if (value.is_null()) return {};
   return value.is_string() ? value.get<std::string>() : dumped(value);
 }
 
-std::uint64_t number_at(const json& record, std::string_view path) {
-  const json& value = field_at(record, path);
+std::uint64_t number_at(const nlohmann::json& record, std::string_view path) {
+  const nlohmann::json& value = field_at(record, path);
   return value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
 }
 
-int exit_code_of(const json& record) {
+int exit_code_of(const nlohmann::json& record) {
   const std::string outcome = text_at(record, "outcome");
   if (outcome == "succeeded") return exit_code::success;
   if (outcome == "timed_out") return exit_code::timed_out;
   if (outcome != "failed") return exit_code::not_finished;
-  if (const json& signal = field_at(record, "signal"); signal.is_number_integer())
+  if (const nlohmann::json& signal = field_at(record, "signal"); signal.is_number_integer())
     return exit_code::signalled + signal.get<int>();
-  if (const json& code = field_at(record, "exit_code"); code.is_number_integer()) return code.get<int>();
+  if (const nlohmann::json& code = field_at(record, "exit_code"); code.is_number_integer()) return code.get<int>();
   return exit_code::some_failed;
 }
 
-std::string ending_of(const json& record) {
+std::string ending_of(const nlohmann::json& record) {
   const std::string outcome = text_at(record, "outcome");
   std::string text = outcome.empty() ? text_at(record, "state") : outcome;
   if (outcome == "timed_out") text = "timed out";
   if (outcome == "failed") {
-    if (const json& signal = field_at(record, "signal"); signal.is_number_integer()) {
+    if (const nlohmann::json& signal = field_at(record, "signal"); signal.is_number_integer()) {
       text = "died of " + protocol::signal_name(signal.get<int>());
-    } else if (const json& code = field_at(record, "exit_code"); code.is_number_integer()) {
+    } else if (const nlohmann::json& code = field_at(record, "exit_code"); code.is_number_integer()) {
       text = "exit code " + std::to_string(code.get<int>());
     }
   }
@@ -80,7 +78,7 @@ std::string ending_of(const json& record) {
   return text + ": " + message + (kind.empty() || kind == outcome ? "" : " (" + kind + ")");
 }
 
-std::string shell_words(const json& command) {
+std::string shell_words(const nlohmann::json& command) {
   std::string out;
   if (!command.is_array()) return out;
   for (const auto& element : command) {
@@ -90,14 +88,14 @@ std::string shell_words(const json& command) {
   return out;
 }
 
-std::string work_of(const json& record) {
-  if (const json& command = field_at(record, "command"); command.is_array()) return shell_words(command);
-  if (const json& shell = field_at(record, "shell"); shell.is_string()) return shell.get<std::string>();
+std::string work_of(const nlohmann::json& record) {
+  if (const nlohmann::json& command = field_at(record, "command"); command.is_array()) return shell_words(command);
+  if (const nlohmann::json& shell = field_at(record, "shell"); shell.is_string()) return shell.get<std::string>();
   const std::string arguments = text_at(record, "args");
   return text_at(record, "task") + (arguments.empty() ? "" : " " + arguments);
 }
 
-std::string status_of(const json& record) {
+std::string status_of(const nlohmann::json& record) {
   const std::string outcome = text_at(record, "outcome");
   if (!outcome.empty()) return outcome;
   const std::string phase = text_at(record, "phase");

@@ -13,12 +13,12 @@
 namespace stint::cli {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::size_t page_rows = 1'000;
 constexpr std::size_t gap = 2;
 
-std::string dumped(const json& value, int indent) { return value.dump(indent, ' ', false, json::error_handler_t::replace); }
+std::string dumped(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 /// The colour of a status word; empty for what is neither good nor bad.
 std::string_view colour_of(std::string_view status) {
@@ -29,7 +29,7 @@ std::string_view colour_of(std::string_view status) {
   return {};
 }
 
-std::string in_pipe(const Column& column, const json& record) {
+std::string in_pipe(const Column& column, const nlohmann::json& record) {
   return printable(column.value != nullptr ? column.value(record) : column.text(record));
 }
 
@@ -52,7 +52,7 @@ Renderer::Renderer(OutputForm form, std::span<const Column> table, Pace pace, bo
       colour_(takes_colour(STDOUT_FILENO)),
       columns_(terminal_ ? columns(STDOUT_FILENO) : 0) {}
 
-void Renderer::add(const json& record) {
+void Renderer::add(const nlohmann::json& record) {
   if (form_.json) {
     print((json_open_ ? ",\n" : "[") + dumped(record, -1));
     json_open_ = true;
@@ -67,7 +67,7 @@ void Renderer::add(const json& record) {
   }
 }
 
-void Renderer::add_row(const json& record) {
+void Renderer::add_row(const nlohmann::json& record) {
   if (!terminal_) {
     std::string line;
     for (const auto& column : table_) line += (line.empty() && &column == table_.data() ? "" : "\t") + in_pipe(column, record);
@@ -126,7 +126,7 @@ void Renderer::print_rows() {
   print(text);
 }
 
-std::string formatted(std::string_view format, const json& record) {
+std::string formatted(std::string_view format, const nlohmann::json& record) {
   std::string out;
   for (std::size_t i = 0; i < format.size(); ++i) {
     const char c = format[i];
@@ -150,12 +150,12 @@ std::string formatted(std::string_view format, const json& record) {
   return out;
 }
 
-void print_document(const json& document) {
+void print_document(const nlohmann::json& document) {
   constexpr int spaces = 2;
   print(dumped(document, is_terminal(STDOUT_FILENO) ? spaces : -1) + "\n");
 }
 
-void print_object(const OutputForm& form, const json& object) {
+void print_object(const OutputForm& form, const nlohmann::json& object) {
   if (form.format) {
     print(formatted(*form.format, object) + "\n");
   } else if (form.jsonl) {
@@ -169,7 +169,7 @@ void print_object(const OutputForm& form, const json& object) {
 
 namespace {
 
-void flatten(const json& object, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
+void flatten(const nlohmann::json& object, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
   for (const auto& [key, value] : object.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
     if (value.is_object() && !value.empty() && key != "args" && key != "result") {
@@ -184,7 +184,7 @@ void flatten(const json& object, const std::string& prefix, std::vector<std::pai
 
 }  // namespace
 
-void print_fields(const json& object) {
+void print_fields(const nlohmann::json& object) {
   std::vector<std::pair<std::string, std::string>> fields;
   flatten(object, "", fields);
   const bool terminal = is_terminal(STDOUT_FILENO);

@@ -80,7 +80,7 @@ constexpr Key key(std::string_view name, std::string_view text, double min = 0, 
 constexpr double day = 86'400;
 
 // The default of a member stands in its initialiser; of the few that depend on the machine, in load().
-constexpr std::array table{
+constexpr std::array key_table{
     key<&Config::socket>("socket", "The Unix socket that clients connect to; its path has at most 107 bytes.", 0, 0,
                          "$XDG_RUNTIME_DIR/stint/stint.sock, or /tmp/stint-UID/stint.sock"),
     key<&Config::state_dir>("state_dir", "Where output, workers' files and the log are kept; made with mode 0700.", 0, 0,
@@ -192,16 +192,16 @@ std::string Key::variable() const {
   return variable;
 }
 
-std::span<const Key> keys() { return table; }
+std::span<const Key> keys() { return key_table; }
 
 const Key* find_key(std::string_view name) {
-  const auto found = std::ranges::find(table, name, &Key::name);
-  return found == table.end() ? nullptr : &*found;
+  const auto found = std::ranges::find(key_table, name, &Key::name);
+  return found == key_table.end() ? nullptr : &*found;
 }
 
 std::string suggestion(std::string_view name) {
   std::vector<std::string_view> names;
-  for (const Key& row : table) names.push_back(row.name);
+  for (const Key& row : key_table) names.push_back(row.name);
   // `slots` alone is nearest to the keys that end so, which edit distance does not see.
   for (const auto known : names)
     if (known.ends_with(name) && known.size() > name.size() && known[known.size() - name.size() - 1] == '.')
@@ -238,7 +238,7 @@ std::string documented_toml() {
       "# comes from, `stintd --check-config` only checks.\n";
   const Config defaults;
   std::string_view table_name;
-  for (const Key& row : table) {
+  for (const Key& row : key_table) {
     const auto dot = row.name.find('.');
     const auto section = dot == std::string_view::npos ? std::string_view{} : row.name.substr(0, dot);
     if (section != table_name) text.append("\n[").append(section).append("]\n");

@@ -4,9 +4,7 @@
 namespace stint::api {
 namespace {
 
-using nlohmann::json;
-
-std::string type_text(const json& schema) {
+std::string type_text(const nlohmann::json& schema) {
   if (schema.contains("enum")) {
     std::string out;
     for (const auto& value : schema["enum"]) out += (out.empty() ? "`" : ", `") + value.get<std::string>() + "`";
@@ -29,7 +27,7 @@ std::string type_text(const json& schema) {
   return type;
 }
 
-std::string range_text(const json& schema) {
+std::string range_text(const nlohmann::json& schema) {
   for (const auto& [low, high, unit] :
        {std::tuple("minimum", "maximum", ""), std::tuple("minLength", "maxLength", " bytes"),
         std::tuple("minItems", "maxItems", " elements"), std::tuple("minProperties", "maxProperties", " entries")}) {
@@ -41,13 +39,13 @@ std::string range_text(const json& schema) {
   return {};
 }
 
-bool is_required(const json& schema, const std::string& name) {
+bool is_required(const nlohmann::json& schema, const std::string& name) {
   if (!schema.contains("required")) return false;
   const auto& names = schema["required"];
-  return std::ranges::find(names, json(name)) != names.end();
+  return std::ranges::find(names, nlohmann::json(name)) != names.end();
 }
 
-std::string field_table(const json& schema, bool with_required) {
+std::string field_table(const nlohmann::json& schema, bool with_required) {
   std::string out = with_required ? "| field | type | range | | meaning |\n|---|---|---|---|---|\n"
                                   : "| field | type | meaning |\n|---|---|---|\n";
   for (const auto& [name, field] : schema["properties"].items()) {
@@ -75,7 +73,7 @@ std::string flag_text(const Method& method) {
 std::string method_section(const Method& method) {
   std::string out = "### " + std::string(method.name) + "\n\n" + std::string(method.summary) + "\n\n";
   if (const auto flags = flag_text(method); !flags.empty()) out += "*(" + flags + ")*\n\n";
-  const json params = method.describe();
+  const nlohmann::json params = method.describe();
   out += params["properties"].empty() ? "No parameters.\n\n" : field_table(params, true) + "\n";
   if (method.describe_result == nullptr) return out + "Answer: " + std::string(method.result) + ".\n\n";
   return out + "Answer:\n\n" + field_table(method.describe_result(), false) + "\n";
@@ -116,19 +114,19 @@ std::string error_table() {
 
 }  // namespace
 
-json openrpc_document() {
-  json methods = json::array();
+nlohmann::json openrpc_document() {
+  nlohmann::json methods = nlohmann::json::array();
   for (const Method& method : method_table()) {
-    const json schema = method.describe();
-    json params = json::array();
+    const nlohmann::json schema = method.describe();
+    nlohmann::json params = nlohmann::json::array();
     for (const auto& [name, field] : schema["properties"].items()) {
       params.push_back({{"name", name},
                         {"description", field.value("description", "")},
                         {"required", is_required(schema, name)},
                         {"schema", field}});
     }
-    json result{{"name", "result"}};
-    result["schema"] = method.describe_result != nullptr ? method.describe_result() : json::object();
+    nlohmann::json result{{"name", "result"}};
+    result["schema"] = method.describe_result != nullptr ? method.describe_result() : nlohmann::json::object();
     if (!method.result.empty()) result["description"] = std::string(method.result);
     methods.push_back({{"name", std::string(method.name)},
                        {"summary", std::string(method.summary)},

@@ -7,11 +7,6 @@
 #include "daemon/feed/waits.hpp"
 
 namespace stint::feed {
-namespace {
-
-Error going() { return {ErrorKind::draining, "the daemon is shutting down"}; }
-
-}  // namespace
 
 struct Feed::State {
   State(const core::Scheduler& scheduler, db::Store& store, Timers& timers) : hub(scheduler, store, timers) {}

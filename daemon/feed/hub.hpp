@@ -11,12 +11,16 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/error.hpp"
 #include "daemon/core/scheduler.hpp"
 #include "daemon/db/store.hpp"
 #include "daemon/feed/sink.hpp"
 #include "daemon/feed/timers.hpp"
 
 namespace stint::feed {
+
+/// What calls and streams get when the daemon goes.
+[[nodiscard]] inline Error going() { return {ErrorKind::draining, "the daemon is shutting down"}; }
 
 struct Hub;
 

@@ -4,11 +4,6 @@
 #include "daemon/feed/ready_stream.hpp"
 
 namespace stint::feed {
-namespace {
-
-Error going() { return {ErrorKind::draining, "the daemon is shutting down"}; }
-
-}  // namespace
 
 void JobWait::answer(const core::FinishedPtr& job, const Error* error) {
   if (dead()) return;

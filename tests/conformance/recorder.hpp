@@ -12,7 +12,6 @@
 
 namespace stint::test {
 
-using namespace std::chrono_literals;
 
 class Recorder final : public exec::Observer {
  public:

@@ -65,8 +65,8 @@ namespace {
 using test::decode_error;
 using test::decode_text;
 
-Sample with(const std::string& member) { return decode_text<Sample>("{\"count\":1," + member + "}"); }
-std::string refused(const std::string& member) {
+Sample sample_with(const std::string& member) { return decode_text<Sample>("{\"count\":1," + member + "}"); }
+std::string refused_sample(const std::string& member) {
   return test::kind_and_field(decode_error<Sample>("{\"count\":1," + member + "}"));
 }
 
@@ -98,51 +98,51 @@ TEST(JsonMap, IntegersAtTheirBounds) {
     EXPECT_EQ(test::kind_and_field(decode_error<Sample>(std::string("{\"count\":") + value + "}")), "invalid_params count")
         << value;
   }
-  EXPECT_EQ(with(R"("small":255)").small, 255);
-  EXPECT_EQ(refused(R"("small":256)"), "invalid_params small");
-  EXPECT_EQ(refused(R"("small":-1)"), "invalid_params small");
-  EXPECT_EQ(with(R"("large":9007199254740991)").large, limits::id_max);
-  EXPECT_EQ(refused(R"("large":9007199254740992)"), "invalid_params large");
-  EXPECT_EQ(refused(R"("large":9007199254740993)"), "invalid_params large");
+  EXPECT_EQ(sample_with(R"("small":255)").small, 255);
+  EXPECT_EQ(refused_sample(R"("small":256)"), "invalid_params small");
+  EXPECT_EQ(refused_sample(R"("small":-1)"), "invalid_params small");
+  EXPECT_EQ(sample_with(R"("large":9007199254740991)").large, limits::id_max);
+  EXPECT_EQ(refused_sample(R"("large":9007199254740992)"), "invalid_params large");
+  EXPECT_EQ(refused_sample(R"("large":9007199254740993)"), "invalid_params large");
 }
 
 TEST(JsonMap, NumbersAndDurationsAtTheirBounds) {
-  EXPECT_EQ(with(R"("real":0.5)").real, 0.5);
-  EXPECT_EQ(with(R"("real":0)").real, 0);
-  EXPECT_EQ(refused(R"("real":0.5000001)"), "invalid_params real");
-  EXPECT_EQ(refused(R"("real":"0")"), "invalid_params real");
-  EXPECT_EQ(refused(R"("real":false)"), "invalid_params real");
-  EXPECT_EQ(with(R"("wait":0)").wait.count(), 0);
-  EXPECT_EQ(with(R"("wait":315360000)").wait, std::chrono::seconds(315'360'000));
-  EXPECT_EQ(refused(R"("wait":315360000.1)"), "invalid_params wait");
-  EXPECT_EQ(refused(R"("wait":-0.001)"), "invalid_params wait");
-  EXPECT_EQ(with(R"("at":100000000000)").at.time_since_epoch(), std::chrono::seconds(100'000'000'000));
-  EXPECT_EQ(refused(R"("at":100000000001)"), "invalid_params at");
-  EXPECT_EQ(refused(R"("at":-1)"), "invalid_params at");
+  EXPECT_EQ(sample_with(R"("real":0.5)").real, 0.5);
+  EXPECT_EQ(sample_with(R"("real":0)").real, 0);
+  EXPECT_EQ(refused_sample(R"("real":0.5000001)"), "invalid_params real");
+  EXPECT_EQ(refused_sample(R"("real":"0")"), "invalid_params real");
+  EXPECT_EQ(refused_sample(R"("real":false)"), "invalid_params real");
+  EXPECT_EQ(sample_with(R"("wait":0)").wait.count(), 0);
+  EXPECT_EQ(sample_with(R"("wait":315360000)").wait, std::chrono::seconds(315'360'000));
+  EXPECT_EQ(refused_sample(R"("wait":315360000.1)"), "invalid_params wait");
+  EXPECT_EQ(refused_sample(R"("wait":-0.001)"), "invalid_params wait");
+  EXPECT_EQ(sample_with(R"("at":100000000000)").at.time_since_epoch(), std::chrono::seconds(100'000'000'000));
+  EXPECT_EQ(refused_sample(R"("at":100000000001)"), "invalid_params at");
+  EXPECT_EQ(refused_sample(R"("at":-1)"), "invalid_params at");
 }
 
 TEST(JsonMap, StringsAreCountedInBytesAndHoldNoNul) {
-  EXPECT_EQ(with(R"("label":"ab")").label, "ab");
-  EXPECT_EQ(with(R"("label":"éé")").label, "éé");
-  EXPECT_EQ(refused(R"("label":"a")"), "invalid_params label");
-  EXPECT_EQ(refused(R"("label":"abcde")"), "invalid_params label");
-  EXPECT_EQ(refused(R"("label":"ééa")"), "invalid_params label");
-  EXPECT_EQ(refused(R"("label":"a\u0000b")"), "invalid_params label");
-  EXPECT_EQ(refused(R"("label":1)"), "invalid_params label");
-  EXPECT_EQ(refused(R"("label":null)"), "invalid_params label") << "null is no way to say absent";
+  EXPECT_EQ(sample_with(R"("label":"ab")").label, "ab");
+  EXPECT_EQ(sample_with(R"("label":"éé")").label, "éé");
+  EXPECT_EQ(refused_sample(R"("label":"a")"), "invalid_params label");
+  EXPECT_EQ(refused_sample(R"("label":"abcde")"), "invalid_params label");
+  EXPECT_EQ(refused_sample(R"("label":"ééa")"), "invalid_params label");
+  EXPECT_EQ(refused_sample(R"("label":"a\u0000b")"), "invalid_params label");
+  EXPECT_EQ(refused_sample(R"("label":1)"), "invalid_params label");
+  EXPECT_EQ(refused_sample(R"("label":null)"), "invalid_params label") << "null is no way to say absent";
 }
 
 TEST(JsonMap, ListsAndMapsAtTheirBounds) {
-  EXPECT_EQ(with(R"("list":["a","b","c"])").list.size(), 3U);
-  EXPECT_EQ(refused(R"("list":[])"), "invalid_params list");
-  EXPECT_EQ(refused(R"("list":["a","b","c","d"])"), "invalid_params list");
-  EXPECT_EQ(refused(R"("list":["a",2])"), "invalid_params list[1]");
-  EXPECT_EQ(refused(R"("list":{"0":"a"})"), "invalid_params list");
-  EXPECT_EQ(with(R"("map":{"a":1,"b":2})").map.size(), 2U);
-  EXPECT_EQ(refused(R"("map":{"a":1,"b":2,"c":3})"), "invalid_params map");
-  EXPECT_EQ(refused(R"("map":{"a":"x"})"), "invalid_params map.a");
-  EXPECT_EQ(refused(R"("inner":[{"n":1},{"n":11}])"), "invalid_params inner[1].n");
-  EXPECT_EQ(refused(R"("inner":[{}])"), "invalid_params inner[0].n");
+  EXPECT_EQ(sample_with(R"("list":["a","b","c"])").list.size(), 3U);
+  EXPECT_EQ(refused_sample(R"("list":[])"), "invalid_params list");
+  EXPECT_EQ(refused_sample(R"("list":["a","b","c","d"])"), "invalid_params list");
+  EXPECT_EQ(refused_sample(R"("list":["a",2])"), "invalid_params list[1]");
+  EXPECT_EQ(refused_sample(R"("list":{"0":"a"})"), "invalid_params list");
+  EXPECT_EQ(sample_with(R"("map":{"a":1,"b":2})").map.size(), 2U);
+  EXPECT_EQ(refused_sample(R"("map":{"a":1,"b":2,"c":3})"), "invalid_params map");
+  EXPECT_EQ(refused_sample(R"("map":{"a":"x"})"), "invalid_params map.a");
+  EXPECT_EQ(refused_sample(R"("inner":[{"n":1},{"n":11}])"), "invalid_params inner[1].n");
+  EXPECT_EQ(refused_sample(R"("inner":[{}])"), "invalid_params inner[0].n");
 }
 
 TEST(JsonMap, NamesAreSuggested) {
@@ -152,7 +152,7 @@ TEST(JsonMap, NamesAreSuggested) {
   error = decode_error<Sample>(R"({"count":1,"colour":"gren"})");
   EXPECT_EQ(test::kind_and_field(error), "invalid_params colour");
   EXPECT_EQ(error.nearest, "green");
-  EXPECT_EQ(refused(R"("colour":1)"), "invalid_params colour");
+  EXPECT_EQ(refused_sample(R"("colour":1)"), "invalid_params colour");
   error = decode_error<Sample>(R"({"count":1,"inner":[{"m":1}]})");
   EXPECT_EQ(test::kind_and_field(error), "invalid_params inner[0].m");
   EXPECT_EQ(error.nearest, "n");
