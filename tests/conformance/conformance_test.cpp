@@ -9,6 +9,8 @@
 #include "tests/conformance/program_subject.hpp"
 
 namespace stint::test {
+
+using namespace std::chrono_literals;
 namespace {
 
 class Conformance : public ::testing::TestWithParam<SubjectMaker> {

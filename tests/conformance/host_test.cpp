@@ -7,6 +7,8 @@
 #include "tests/conformance/task_subject.hpp"
 
 namespace stint::test {
+
+using namespace std::chrono_literals;
 namespace {
 
 class Hosts : public ::testing::Test {

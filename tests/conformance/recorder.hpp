@@ -12,7 +12,6 @@
 
 namespace stint::test {
 
-
 class Recorder final : public exec::Observer {
  public:
   struct Record {
@@ -62,7 +61,8 @@ class Recorder final : public exec::Observer {
 
 /// Runs the context until `condition` holds; false where it did not within the time.
 template <class Condition>
-[[nodiscard]] bool run_until(boost::asio::io_context& io, Condition condition, std::chrono::milliseconds limit = 60s) {
+[[nodiscard]] bool run_until(boost::asio::io_context& io, Condition condition,
+                             std::chrono::milliseconds limit = std::chrono::seconds(60)) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;

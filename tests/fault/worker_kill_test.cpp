@@ -4,6 +4,8 @@
 #include "tests/fault/program_bench.hpp"
 
 namespace stint::test {
+
+using namespace std::chrono_literals;
 namespace {
 
 class Kills : public ::testing::Test {
