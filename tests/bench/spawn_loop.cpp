@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <future>
 #include <stdexcept>
 
 #include "tests/bench/contest.hpp"
@@ -137,9 +138,15 @@ class CapturingLoop {
 
 }  // namespace
 
-double capturing_loop(const std::vector<std::string>& command, int runs, int at_once) {
+double capturing_loop(const std::vector<std::string>& command, int runs, int at_once, int threads) {
   const double begun = now_seconds();
-  CapturingLoop(command, runs).run(at_once);
+  std::vector<std::future<void>> loops;
+  for (int i = 0; i < threads; ++i) {
+    const auto share = [&](int whole) { return whole / threads + (i < whole % threads ? 1 : 0); };
+    loops.push_back(std::async(
+        std::launch::async, [&command, mine = share(runs), slots = share(at_once)] { CapturingLoop(command, mine).run(slots); }));
+  }
+  for (auto& loop : loops) loop.get();
   return now_seconds() - begun;
 }
 

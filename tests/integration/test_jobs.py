@@ -158,8 +158,9 @@ def test_why_a_job_does_not_run(client):
     assert client.call("job.why", id=running[0])["reasons"] == []
 
 
-def test_priority_goes_first_and_age_counts(client):
-    blockers = [client.submit(command=["sleep", "0.5"], group="line") for _ in range(6)]
+def test_priority_goes_first_and_age_counts(start):
+    client = start(process__slots=1).connect()
+    blockers = [client.submit(command=["sleep", "0.5"], group="line")]
     low = [client.submit(command=["true"], group="line", priority=-10) for _ in range(3)]
     high = [client.submit(command=["true"], group="line", priority=10) for _ in range(3)]
     records = {record["id"]: record for record in client.results(group="line")}

@@ -82,8 +82,8 @@ def test_ten_thousand_connections(start):
     with contextlib.ExitStack() as stack:
         for _ in range(9_990):
             one = stack.enter_context(socket.socket(socket.AF_UNIX))
+            one.connect(str(daemon.socket))  # blocking: it waits where the backlog is full
             one.settimeout(seconds(30))
-            one.connect(str(daemon.socket))
             held.append(one)
         for one in held[:: 500]:
             one.sendall(b'{"jsonrpc":"2.0","id":1,"method":"task.list"}\n')
