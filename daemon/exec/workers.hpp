@@ -22,7 +22,7 @@ enum class WorkerKind : std::uint8_t { runner, host };
 struct Worker {
   std::string name;  ///< for example "runner-1"; its directory is STATE/workers/NAME
   pid_t pid = -1;
-  UniqueFd socket;   ///< SOCK_SEQPACKET, connected, close-on-exec, non-blocking
+  UniqueFd socket;  ///< SOCK_SEQPACKET, connected, close-on-exec, non-blocking
 };
 
 struct WorkerDeath {

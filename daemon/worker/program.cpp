@@ -56,7 +56,7 @@ void Program::on_spawned(SpawnTask& task) {
   record_.pid = pid_;
   record_.start_ticks = result.start_ticks;
   host_.write_slot(slot_, record_);
-  host_.send(RunStarted{order_.run, pid_, wall_now()});
+  host_.send(RunStarted{order_.run, pid_, result.started_at});
   open_input(std::move(result.input));
   open_stream(out_, std::move(result.out), order_.out);
   open_stream(err_, std::move(result.err), order_.err);

@@ -213,6 +213,7 @@ void spawn(const SpawnPlan& plan, SpawnResult& result) {
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   result.start_ticks = ticks_since_boot();
+  result.started_at = wall_now();
   static_assert(sizeof result.pid == sizeof(pid_t) && std::atomic<pid_t>::is_always_lock_free);
   const pid_t pid = clone_child(child_main, &args, reinterpret_cast<pid_t*>(&result.pid));
   const int clone_error = errno;

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "common/time.hpp"
 #include "common/unique_fd.hpp"
 #include "common/worker_protocol.hpp"
 
@@ -44,6 +45,7 @@ struct SpawnResult {
   UniqueFd out;         ///< our ends of the output pipes, non-blocking
   UniqueFd err;
   std::uint64_t start_ticks = 0;
+  Time started_at{};  ///< just before the process was made
 };
 
 /// Where `name` is found: as it stands if it has a slash, else in the PATH given. On failure an empty path, and why.

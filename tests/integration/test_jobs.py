@@ -246,3 +246,9 @@ def test_task_list(client):
     assert {"sleep", "echo", "fail", "digest", "spin"} <= set(tasks)
     for task in tasks.values():
         assert task["description"] and task["executors"] and isinstance(task["parameters"], list)
+
+
+def test_duration_spans_the_whole_run(client):
+    record = client.run(command=["sleep", "0.3"])
+    assert 0.3 <= record["duration"] == pytest.approx(record["finished_at"] - record["started_at"], abs=1e-5)
+    assert record["submitted_at"] <= record["started_at"]
