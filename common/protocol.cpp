@@ -10,6 +10,14 @@ void require_one_of(const json::Path& path, int given, std::string expected) {
   if (given != 1) json::refuse(path, std::move(expected));
 }
 
+/// Elements of a list have no range of their own.
+void require_ids(const json::Path& path, const std::optional<std::vector<JobId>>& ids) {
+  if (!ids) return;
+  for (std::size_t i = 0; i < ids->size(); ++i) {
+    if ((*ids)[i] == 0) json::refuse(path.field("ids").element(i), "a job's id, at least 1");
+  }
+}
+
 constexpr int signal_max = 64;
 
 }  // namespace
@@ -45,15 +53,19 @@ void SubmitManyRequest::validate(const json::Path& path) const {
 }
 
 void WaitRequest::validate(const json::Path& path) const {
+  require_ids(path, ids);
   require_one_of(path, int(ids.has_value()) + int(group.has_value()), "either \"ids\" or \"group\"");
 }
 void ResultsRequest::validate(const json::Path& path) const {
+  require_ids(path, ids);
   if (ids && group) json::refuse(path, "\"ids\", \"group\" or neither");
 }
 void CancelRequest::validate(const json::Path& path) const {
+  require_ids(path, ids);
   require_one_of(path, int(ids.has_value()) + int(group.has_value()), "either \"ids\" or \"group\"");
 }
 void ForgetRequest::validate(const json::Path& path) const {
+  require_ids(path, ids);
   require_one_of(path, int(ids.has_value()) + int(group.has_value()) + int(older_than.has_value()),
                  "one of \"ids\", \"group\" and \"older_than\"");
 }

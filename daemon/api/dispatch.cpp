@@ -225,8 +225,12 @@ void Dispatcher::refuse_line(Conversation& conversation, std::string_view text, 
     return conversation.fail(closing);
   }
   CallHead head;
-  if (error.kind() == ErrorKind::invalid_params) head.id = id_of_refused(text).value_or("null");
-  conversation.answer_error(head, error);
+  if (error.kind() != ErrorKind::invalid_params) return conversation.answer_error(head, error);
+  // A key that stands twice: the parser's path begins at the line, the protocol's at `params`.
+  head.id = id_of_refused(text).value_or("null");
+  constexpr std::string_view above = "params.";
+  if (!error.field || !error.field->starts_with(above)) return conversation.answer_error(head, error);
+  conversation.answer_error(head, invalid_params(error.field->substr(above.size()), error.expected.value_or("")));
 }
 
 void Dispatcher::on_document(Conversation& conversation, json::Value document) {

@@ -34,6 +34,7 @@ void prepare_process() {
   ::setrlimit(RLIMIT_CORE, &none);
   // A core pattern that is a pipe ignores the limit, but not this.
   ::prctl(PR_SET_DUMPABLE, 0);
+  ::prctl(PR_SET_NAME, "stint-host");
   sigset_t empty;
   sigemptyset(&empty);
   ::sigprocmask(SIG_SETMASK, &empty, nullptr);

@@ -286,7 +286,7 @@ class Daemon:
         if role == "zygote":
             return first
         others = [pid for one in first for pid in children(one) if process_name(pid).startswith("stint-")]
-        return [pid for pid in others if (process_name(pid) == "stint-runner") == (role == "runner")]
+        return [pid for pid in others if process_name(pid) == f"stint-{role}"]
 
     # ---- its end
     def stop(self, timeout=20):

@@ -98,7 +98,12 @@ def test_unknown_tasks(client):
 def test_a_key_that_stands_twice(client):
     client.send('{"jsonrpc":"2.0","id":1,"method":"job.submit","params":{"job":{"task":"echo","name":"a","name":"b"}}}\n')
     error = client.read_line()["error"]
-    assert error["data"]["kind"] == "invalid_params" and error["data"]["field"].endswith("job.name"), error
+    assert error["data"]["kind"] == "invalid_params" and error["data"]["field"] == "job.name", error
+
+
+@pytest.mark.parametrize("method", ["job.wait", "job.results", "job.cancel", "job.forget"])
+def test_ids_begin_at_one(client, method):
+    check(client.error(method, ids=[1, 0]), "invalid_params", "ids[1]")
 
 
 def test_numbers_out_of_range(client):
