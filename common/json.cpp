@@ -234,10 +234,7 @@ std::size_t sequence_length(std::string_view text) {
 Value Parser::parse(std::string_view text) {
   // One large line must not keep its tape, which is many times its size, for the life of the parser.
   const bool spacious = parser_.capacity() > keep_bytes && text.size() <= keep_bytes;
-  if (spacious) {
-    parser_ = simdjson::dom::parser();
-    copy_.shrink_to_fit();
-  }
+  if (spacious) parser_ = simdjson::dom::parser();
   if (parser_.capacity() < text.size() || parser_.max_depth() != limits::depth_levels_max + 1) {
     // simdjson counts the root document as a level.
     if (parser_.allocate(std::max<std::size_t>(text.size(), 1024), limits::depth_levels_max + 1) != simdjson::SUCCESS) {
@@ -252,6 +249,7 @@ Value Parser::parse(std::string_view text) {
 }
 
 Value Parser::parse_copy(std::string_view text) {
+  if (copy_.capacity() > keep_bytes && text.size() <= keep_bytes) copy_ = std::string();
   copy_.assign(text);
   copy_.resize(text.size() + padding_bytes);
   return parse(std::string_view(copy_).substr(0, text.size()));

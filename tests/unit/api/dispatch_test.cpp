@@ -58,7 +58,7 @@ TEST_F(DispatchTest, AKeyThatStandsTwiceIsNamedAndAnswered) {
   const auto lines = peer.hear();
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_EQ(lines[0]["id"], 9);
-  EXPECT_EQ(lines[0]["error"]["data"]["field"], "params.id");
+  EXPECT_EQ(lines[0]["error"]["data"]["field"], "id");
 }
 
 TEST_F(DispatchTest, UnknownMethodHasTheNearest) {
