@@ -25,8 +25,7 @@ class Held {
       entries_.push_back(std::move(entry));
     } else {
       // Only what waits for an older Persist than the newest comes here, which is rare.
-      const auto at = std::ranges::upper_bound(entries_, after, {}, &Entry::after);
-      entries_.insert(at, std::move(entry));
+      entries_.insert(end_of(after), std::move(entry));
     }
   }
 
@@ -40,7 +39,8 @@ class Held {
 
   /// Takes everything out that waits for exactly `number`: it was refused.
   [[nodiscard]] std::vector<Thing> take_exactly(core::PersistNumber number) {
-    const auto [from, to] = std::ranges::equal_range(entries_, number, {}, &Entry::after);
+    const auto from = end_of(number - 1);
+    const auto to = end_of(number);
     std::vector<Thing> things;
     for (auto entry = from; entry != to; ++entry) things.push_back(std::move(entry->thing));
     entries_.erase(from, to);
@@ -55,6 +55,13 @@ class Held {
     core::PersistNumber after = 0;
     Thing thing;
   };
+
+  /// Behind everything that waits for `number` or an older one.
+  std::deque<Entry>::iterator end_of(core::PersistNumber number) {
+    return std::upper_bound(entries_.begin(), entries_.end(), number,
+                            [](core::PersistNumber value, const Entry& entry) { return value < entry.after; });
+  }
+
   std::deque<Entry> entries_;
 };
 

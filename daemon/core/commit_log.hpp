@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
-#include <ranges>
 #include <vector>
 
 #include "daemon/core/effects.hpp"
@@ -14,10 +13,15 @@
 namespace stint::core {
 
 class CommitLog {
+  /// A copy: only refusals ask, and what they undo changes the log.
   template <class Entry>
-  [[nodiscard]] static auto entries_of(const std::deque<Entry>& log, PersistNumber number) {
-    const auto range = std::ranges::equal_range(log, number, {}, &Entry::number);
-    return std::ranges::subrange(range.begin(), range.end());
+  [[nodiscard]] static std::vector<Entry> entries_of(const std::deque<Entry>& log, PersistNumber number) {
+    const auto before = [](const Entry& entry, PersistNumber value) { return entry.number < value; };
+    std::vector<Entry> found;
+    for (auto at = std::lower_bound(log.begin(), log.end(), number, before); at != log.end() && at->number == number; ++at) {
+      found.push_back(*at);
+    }
+    return found;
   }
 
  public:
