@@ -22,7 +22,7 @@ std::array<char, 16> boot_id() {
     const int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
     if (value < 0) continue;
     char& byte = id.at(digits / 2);
-    byte = static_cast<char>(static_cast<unsigned char>(byte) << 4U | static_cast<unsigned>(value));
+    byte = static_cast<char>(static_cast<unsigned>(static_cast<unsigned char>(byte)) << 4U | static_cast<unsigned>(value));
     if (++digits == 32) break;
   }
   return id;
