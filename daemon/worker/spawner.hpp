@@ -3,7 +3,8 @@
 //
 // There is a second reason: children belong to the thread that made them, orphans that the kernel hands to a subreaper
 // go to its first thread. So the runner's own thread has exactly the orphans as children and one waitid tells whether
-// there are any (orphans_alive in reaper.hpp). Used from the loop's thread only.
+// there are any (orphans_alive in children.hpp). One thread, not more: a child on its way into exec would hold the pipes
+// of one that is spawned beside it and be taken for its leftover. Used from the loop's thread only.
 #pragma once
 
 #include <condition_variable>
