@@ -81,10 +81,6 @@ class Backend {
   };
   virtual void read_output(OutputQuestion question, std::function<void(std::optional<Error>, OutputPiece)> done) = 0;
 
-  /// The kept text of a finished job for `output: true` in answers: nothing where a stream was not captured or is larger
-  /// than limits::output_inline_bytes_max.
-  // (read directly from core::FinishedJob::end; it needs no call.)
-
   /// Begins the shutdown; the answer is sent first.
   virtual void shutdown(ShutdownMode mode) = 0;
 
