@@ -45,14 +45,17 @@ using FinishedPtr = std::shared_ptr<const FinishedJob>;
 
 /// One job of a submit as it is stored.
 struct SubmittedJob {
-  std::shared_ptr<const JobSpec> spec;
+  std::shared_ptr<const JobSpec> spec;  ///< one object for all jobs of a template
   std::shared_ptr<const json::Raw> item;
   std::optional<std::uint32_t> index;
+  ExecutorKind executor{};
+  Lane lane{};
 };
 
 // Facts. A submit and the starts that it made possible are one Persist, so that they share a commit.
 struct SubmitFact {
-  JobId first = 0;  ///< the others follow without a gap
+  JobId first = 0;   ///< the others follow without a gap
+  JobId parent = 0;  ///< 0: none
   Time at{};
   std::shared_ptr<const User> user;
   std::vector<SubmittedJob> jobs;
@@ -70,7 +73,12 @@ struct FinishFact {
 struct ForgetFact {
   std::vector<JobId> ids;
 };
-using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact>;
+/// Ids and seqs below these may be given away from now on without being stored: those of non-durable jobs.
+struct ReserveFact {
+  JobId ids = 0;
+  Seq seqs = 0;
+};
+using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact, ReserveFact>;
 
 /// True for new work, which a store without room refuses; the others are facts that must be recorded.
 [[nodiscard]] inline bool refusable(const Fact& fact) {

@@ -35,9 +35,9 @@ JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const U
   Step step(now, s.newest_persist, out);
   PersistNumber number = 0;
   if (durable) {
-    SubmitFact fact{first, now, user, {}};
+    SubmitFact fact{.first = first, .parent = parent.value_or(0), .at = now, .user = user, .jobs = {}};
     fact.jobs.reserve(jobs.size());
-    for (const auto& each : jobs) fact.jobs.push_back({each.spec, each.item, each.index});
+    for (const auto& each : jobs) fact.jobs.push_back({each.spec, each.item, each.index, each.executor, each.lane});
     number = step.record(std::move(fact));
     s.log.submitted(number, first, jobs.size());
   }

@@ -3,8 +3,21 @@
 #include <algorithm>
 
 namespace stint::db {
+namespace {
+
+/// Of kept output, wherever it lies.
+std::uint64_t kept_bytes(const core::FinishedJob& job) {
+  std::uint64_t bytes = 0;
+  for (const auto* content : {&job.end.stdout_content, &job.end.stderr_content}) {
+    if (*content) bytes += std::min((*content)->size.bytes, job.spec->output_limit);
+  }
+  return bytes;
+}
+
+}  // namespace
 
 void FinishedIndex::add(core::FinishedPtr job) {
+  output_bytes_ += kept_bytes(*job);
   if (job->spec->group) groups_[*job->spec->group].seqs.push_back(job->seq);
   if (job->user) users_[job->user->uid].seqs.push_back(job->seq);
   by_seq_.insert(job->seq, job);
@@ -15,6 +28,7 @@ void FinishedIndex::add(core::FinishedPtr job) {
 void FinishedIndex::forget(JobId id) {
   const core::FinishedPtr job = by_id_.take(id);
   if (!job) return;
+  output_bytes_ -= kept_bytes(*job);
   by_seq_.take(job->seq);
   if (job->spec->group) drop_from(groups_[*job->spec->group]);
   if (job->user) drop_from(users_[job->user->uid]);
@@ -81,6 +95,22 @@ std::vector<JobId> FinishedIndex::ended_before(Time time, std::size_t limit) con
   by_seq_.each_after(0, [&](Seq, const core::FinishedPtr& job) {
     if (job->finished_at >= time) return false;
     ids.push_back(job->id);
+    return ids.size() < limit;
+  });
+  return ids;
+}
+
+std::vector<JobId> FinishedIndex::overdue(const Retention& retention, Time now, std::size_t limit) const {
+  std::vector<JobId> ids;
+  std::uint64_t jobs = size();
+  std::uint64_t bytes = output_bytes_;
+  if (limit == 0) return ids;
+  by_seq_.each_after(0, [&](Seq, const core::FinishedPtr& job) {
+    const bool past = jobs > retention.jobs || bytes > retention.output_bytes || job->finished_at < now - retention.age;
+    if (!past) return false;
+    ids.push_back(job->id);
+    --jobs;
+    bytes -= kept_bytes(*job);
     return ids.size() < limit;
   });
   return ids;

@@ -26,6 +26,8 @@ class FinishedIndex {
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const;
+  /// The oldest that are past a bound, at most `limit`.
+  [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const;
   [[nodiscard]] bool knows_group(const std::string& group) const { return groups_.contains(group); }
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
@@ -44,6 +46,7 @@ class FinishedIndex {
   std::unordered_map<std::string, Members> groups_;  // stays when empty: the group has had a member
   std::unordered_map<std::uint32_t, Members> users_;
   IdSet forgotten_;
+  std::uint64_t output_bytes_ = 0;
 };
 
 }  // namespace stint::db

@@ -75,6 +75,10 @@ void MemoryStore::ended_before(Time time, std::size_t limit, std::function<void(
   ask([time, limit](const FinishedIndex& index) { return index.ended_before(time, limit); }, std::move(done));
 }
 
+void MemoryStore::overdue(Retention retention, Time now, std::size_t limit, std::function<void(std::vector<JobId>)> done) {
+  ask([=](const FinishedIndex& index) { return index.overdue(retention, now, limit); }, std::move(done));
+}
+
 void MemoryStore::knows_group(std::string group, std::function<void(bool)> done) {
   ask([group = std::move(group)](const FinishedIndex& index) { return index.knows_group(group); }, std::move(done));
 }

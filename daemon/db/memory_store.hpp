@@ -42,12 +42,15 @@ class MemoryStore final : public Store {
   /// Without close() before it: what was not answered is never answered.
   ~MemoryStore() override;
 
+  Recovered recover() override { return {}; }
+  void on_failure(std::function<void(const std::string&)> callback) override { static_cast<void>(callback); }  // it has none
   void on_commit(CommitCallback callback) override;
   void persist(core::Persist facts) override;
   void get(std::vector<JobId> ids, std::function<void(std::vector<Found>)> done) override;
   void results(ResultsQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) override;
   void list(ListQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) override;
   void ended_before(Time time, std::size_t limit, std::function<void(std::vector<JobId>)> done) override;
+  void overdue(Retention retention, Time now, std::size_t limit, std::function<void(std::vector<JobId>)> done) override;
   void knows_group(std::string group, std::function<void(bool)> done) override;
   void close(std::function<void()> done) override;
 

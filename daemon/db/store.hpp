@@ -28,6 +28,36 @@ struct Found {
   core::FinishedPtr job;
 };
 
+/// An unfinished job as a start of the daemon finds it.
+struct StoredJob {
+  JobId id = 0;
+  JobId parent = 0;                     ///< 0: none
+  std::shared_ptr<const JobSpec> spec;  ///< one object for all jobs of a template
+  std::shared_ptr<const json::Raw> item;
+  std::optional<std::uint32_t> index;
+  std::shared_ptr<const core::User> user;
+  Time submitted_at{};
+  ExecutorKind executor{};
+  core::Lane lane{};
+  Attempt attempt = 0;  ///< of the newest StartFact; 0: never started
+  bool cancelled = false;
+};
+
+/// All that a start of the daemon needs to go on where the last one ended.
+struct Recovered {
+  JobId next_id = 1;            ///< above every id that was ever given away
+  Seq next_seq = 1;             ///< likewise
+  std::uint32_t epoch = 1;      ///< larger than that of any earlier daemon on this state directory
+  std::vector<StoredJob> jobs;  ///< ascending ids
+};
+
+/// How long finished jobs are kept; the first bound that is passed counts.
+struct Retention {
+  Duration age{};
+  std::uint64_t jobs = 0;
+  std::uint64_t output_bytes = 0;  ///< of kept output, inline or in files
+};
+
 /// A page of finished jobs.
 struct ResultsQuery {
   std::optional<std::string> group;  ///< only of this group
@@ -47,6 +77,11 @@ class Store {
  public:
   virtual ~Store() = default;
 
+  /// What is there, read once before anything else is asked; blocks. Throws Error `unavailable`.
+  virtual Recovered recover() = 0;
+  /// Called on the I/O thread, once, when the store can no longer keep its promises: nothing more will be acknowledged.
+  virtual void on_failure(std::function<void(const std::string& reason)> callback) = 0;
+
   /// Called on the I/O thread after each commit.
   using CommitCallback = std::function<void(const CommitResult&)>;
   virtual void on_commit(CommitCallback callback) = 0;
@@ -61,6 +96,8 @@ class Store {
   virtual void list(ListQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) = 0;
   /// Ids of finished jobs that ended before `time`, at most `limit`.
   virtual void ended_before(Time time, std::size_t limit, std::function<void(std::vector<JobId>)> done) = 0;
+  /// The oldest finished jobs that are past a bound at `now`, at most `limit`.
+  virtual void overdue(Retention retention, Time now, std::size_t limit, std::function<void(std::vector<JobId>)> done) = 0;
   /// True where the group has, or had, a finished member.
   virtual void knows_group(std::string group, std::function<void(bool)> done) = 0;
 

@@ -74,6 +74,19 @@ TEST_F(FinishedIndexTest, EndedBefore) {
   EXPECT_TRUE(index_.ended_before(Time{std::chrono::seconds(1)}, 10).empty());
 }
 
+TEST_F(FinishedIndexTest, OverdueByEachBound) {
+  const Time now{std::chrono::seconds(10)};
+  const Retention ample{.age = std::chrono::hours(1), .jobs = 100, .output_bytes = 0};
+  EXPECT_TRUE(index_.overdue(ample, now, 10).empty());
+  Retention few = ample;
+  few.jobs = index_.size() - 2;
+  EXPECT_EQ(index_.overdue(few, now, 10), (std::vector<JobId>{30, 10}));
+  EXPECT_EQ(index_.overdue(few, now, 1), (std::vector<JobId>{30}));
+  Retention young = ample;
+  young.age = std::chrono::seconds(8);  // finished in second 1, 2, 3 …: one is older
+  EXPECT_EQ(index_.overdue(young, now, 10), (std::vector<JobId>{30}));
+}
+
 TEST(FinishedIndex, ForgettingMostOfManyKeepsTheRest) {
   FinishedIndex index;
   for (JobId id = 1; id <= 5'000; ++id) index.add(finished(id, id, "g"));

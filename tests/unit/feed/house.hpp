@@ -19,6 +19,8 @@ namespace stint::testing {
 /// Keeps what it is given; answers later, in order, from `turn`.
 class HandStore final : public db::Store {
  public:
+  db::Recovered recover() override { return {}; }
+  void on_failure(std::function<void(const std::string&)>) override {}
   void on_commit(CommitCallback) override {}
   void persist(core::Persist facts) override {
     for (auto& fact : facts.facts) {
@@ -68,6 +70,9 @@ class HandStore final : public db::Store {
       if (job->finished_at < time && ids.size() < limit) ids.push_back(job->id);
     }
     later([done = std::move(done), ids = std::move(ids)] { done(ids); });
+  }
+  void overdue(db::Retention, Time, std::size_t, std::function<void(std::vector<JobId>)> done) override {
+    later([done = std::move(done)] { done({}); });
   }
   void knows_group(std::string group, std::function<void(bool)> done) override {
     const bool known = std::ranges::any_of(by_seq_, [&](const auto& entry) { return entry.second->spec->group == group; });
