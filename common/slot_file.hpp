@@ -30,7 +30,7 @@ struct SlotRecord {
   std::int32_t pid = 0;           ///< 0 until the program exists
   std::uint64_t start_ticks = 0;  ///< since boot, when it was started; field 22 of /proc/PID/stat is this or a little more
   std::int32_t status = 0;        ///< as waitpid gives it
-  std::uint32_t flags = 0;        ///< bit 0 timed out, bit 1 stopped, bit 2 not started
+  std::uint32_t flags = 0;        ///< see below
   std::uint64_t user_us = 0;
   std::uint64_t system_us = 0;
   std::uint64_t max_rss = 0;
@@ -39,7 +39,11 @@ struct SlotRecord {
   std::int64_t finished_at_us = 0;
   std::array<std::uint64_t, 3> reserved{};
 
-  static constexpr std::uint32_t timed_out = 1, stopped = 2, not_started = 4;
+  static constexpr std::uint32_t timed_out = 1, stopped = 2;
+  static constexpr std::uint32_t not_started = 4;  ///< `status` is 126 or 127 then
+  // Of standard output; those of standard error are the same, shifted by `of_stderr`.
+  static constexpr std::uint32_t captured = 8, truncated = 16, in_file = 32;
+  static constexpr std::uint32_t of_stderr = 3;
 };
 static_assert(sizeof(SlotRecord) == 128);
 

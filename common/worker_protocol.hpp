@@ -40,6 +40,11 @@ enum class FrameKind : std::uint8_t {
   read_output,
   done,
   piece,
+  grant,
+  slots_free,
+  recall,
+  returned,
+  recorded,
   spawn_worker = 32,
   spawned,
   died,
@@ -233,10 +238,13 @@ struct OutputOrder {
   }
 };
 
-/// Daemon to runner: run this program.
+/// Daemon to runner: run this program. A runner holds as many slots as it was given and has not given back; what it
+/// cannot begin for want of a slot waits with it, in order, and takes the slot of the first that ends there: so the next
+/// program does not wait for a word from the daemon.
 struct Begin {
   static constexpr FrameKind kind = FrameKind::begin;
   Run run;
+  bool with_slot = true;  ///< gives a slot too
   std::vector<std::string> argv;
   std::vector<EnvEntry> env;
   bool clean_env = false;
@@ -255,7 +263,7 @@ struct Begin {
   Leftovers leftovers = Leftovers::kill;
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
-    f(s.run, s.argv, s.env, s.clean_env, s.cwd, s.umask, s.name, s.group, s.item);
+    f(s.run, s.with_slot, s.argv, s.env, s.clean_env, s.cwd, s.umask, s.name, s.group, s.item);
     f.choice(s.input, InputKind::stream);
     f(s.input_data, s.out, s.err, s.output_limit, s.timeout, s.grace);
     f.choice(s.leftovers, Leftovers::keep);
@@ -315,6 +323,56 @@ struct RunEnded {
     f(s.run);
     f.choice(s.ending, Ending::not_started);
     f(s.code, s.message, s.timed_out, s.stopped, s.user, s.system, s.max_rss, s.out, s.err, s.finished_at);
+  }
+};
+
+/// Daemon to runner: more slots, for what waits there.
+struct Grant {
+  static constexpr FrameKind kind = FrameKind::grant;
+  std::uint32_t slots = 0;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.slots);
+  }
+};
+
+/// Runner to daemon: slots that nothing needs here; they are the daemon's again.
+struct SlotsFree {
+  static constexpr FrameKind kind = FrameKind::slots_free;
+  std::uint32_t slots = 0;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.slots);
+  }
+};
+
+/// Daemon to runner: give this run back if it has not begun.
+struct RecallRun {
+  static constexpr FrameKind kind = FrameKind::recall;
+  Run run;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.run);
+  }
+};
+
+/// Runner to daemon: this run has not begun and never will here.
+struct RunReturned {
+  static constexpr FrameKind kind = FrameKind::returned;
+  Run run;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.run);
+  }
+};
+
+/// Daemon to runner: the end of this run is on record, it may be forgotten.
+struct RunRecorded {
+  static constexpr FrameKind kind = FrameKind::recorded;
+  Run run;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.run);
   }
 };
 
@@ -426,15 +484,26 @@ struct Spawned {
   }
 };
 
+/// What the slot file of a dead runner says; what is in neither list never began. The trees of what was begun are gone.
+struct FoundRuns {
+  std::vector<Run> begun;
+  std::vector<RunEnded> ended;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.begun, s.ended);
+  }
+};
+
 /// Dead, and all that it had started is gone too.
 struct Died {
   static constexpr FrameKind kind = FrameKind::died;
   std::string name;
   std::int32_t pid = 0;
   std::int32_t wait_status = 0;
+  FoundRuns runs;
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
-    f(s.name, s.pid, s.wait_status);
+    f(s.name, s.pid, s.wait_status, s.runs);
   }
 };
 
@@ -445,12 +514,22 @@ struct Sweep {
   static void each(Self&, Fields&) {}
 };
 
-struct Swept {
-  static constexpr FrameKind kind = FrameKind::swept;
-  std::vector<std::string> names;
+/// A dead worker whose folder was cleared away.
+struct SweptWorker {
+  std::string name;
+  FoundRuns runs;
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
-    f(s.names);
+    f(s.name, s.runs);
+  }
+};
+
+struct Swept {
+  static constexpr FrameKind kind = FrameKind::swept;
+  std::vector<SweptWorker> workers;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.workers);
   }
 };
 

@@ -17,6 +17,9 @@ namespace {
 /// From SIGKILL for everything to giving up on threads whose task ignores its stop token.
 constexpr auto last_wait = std::chrono::seconds(10);
 
+/// From a program's end to the next start by way of the daemon, commits aside: three threads wake for it.
+constexpr Duration turnaround = std::chrono::microseconds(300);
+
 void log_warning(const std::string& text) { spdlog::warn("{}", text); }
 
 /// stint-worker lies beside stintd.
@@ -32,6 +35,7 @@ EngineOptions engine_options(const config::Config& config, const StateDir& state
   EngineOptions options;
   options.core.slots = {config.process_slots, config.process_hosts, config.thread_threads, config.coroutine_slots};
   options.core.ageing = config.scheduling_ageing;
+  options.core.turnaround = turnaround;
   options.instance = std::move(instance);
   options.output_dir = state_dir.output();
   return options;
@@ -43,6 +47,7 @@ exec::ProcessOptions process_options(const config::Config& config, const StateDi
   options.instance = instance;
   options.socket_path = config.socket;
   options.runners = config.process_runners;
+  options.slots = config.process_slots;
   options.log = log_warning;
   return options;
 }

@@ -108,6 +108,10 @@ void Engine::settle() {
 
 void Engine::perform(core::Effect effect) {
   if (auto* persist = std::get_if<core::Persist>(&effect)) {
+    if (timed_ == 0 && persist->number != 0) {
+      timed_ = persist->number;
+      timed_since_ = std::chrono::steady_clock::now();
+    }
     store_.persist(std::move(*persist));
     return;
   }
@@ -134,16 +138,18 @@ void Engine::perform(core::Effect effect) {
 void Engine::release(core::Effect effect) {
   if (const auto* start = std::get_if<core::Start>(&effect)) {
     begin(*start);
+  } else if (const auto* recall = std::get_if<core::Recall>(&effect)) {
+    executor_of(recall->lane).recall(recall->id, recall->attempt);
   } else if (const auto* stop = std::get_if<core::Stop>(&effect)) {
     executor_of(stop->lane).stop(stop->id, stop->attempt, stop->force);
   } else if (const auto* news = std::get_if<core::Publish>(&effect)) {
     // A job that vanished with its refused submit was never announced and is not now.
     if (scheduler_.was_refused(news->id)) return;
-    if (news->kind == core::EventKind::finished) {
-      finishes_.add(news->at);
-    }
     feed_.publish(*news);
-    if (news->kind == core::EventKind::finished) wake(news->id);
+    if (news->kind != core::EventKind::finished) return;
+    finishes_.add(news->at);
+    if (news->spec->is_program()) executor_of(core::Lane::program).on_recorded(news->id, news->attempt);
+    wake(news->id);
   }
 }
 
@@ -168,6 +174,11 @@ void Engine::on_commit(const db::CommitResult& result) {
     }
   }
   scheduler_.on_durable(durable_);
+  if (timed_ != 0 && timed_ <= durable_) {
+    timed_ = 0;
+    const auto took = std::chrono::steady_clock::now() - timed_since_;
+    scheduler_.on_commit_time(std::chrono::duration_cast<Duration>(took), wall_now(), effects_);
+  }
   settle();
 }
 
@@ -412,6 +423,11 @@ void Engine::on_ended(JobId id, Attempt attempt, EndReport report) {
     if (const auto begun = begin_of(*job)) run_time_.add(now - *begun);
   }
   scheduler_.on_ended(id, attempt, std::move(report), now, effects_);
+  settle();
+}
+
+void Engine::on_returned(JobId id, Attempt attempt) {
+  scheduler_.on_returned(id, attempt, wall_now(), effects_);
   settle();
 }
 

@@ -78,6 +78,7 @@ class Engine final : public api::Backend, public exec::Observer {
   void on_progress(JobId id, Attempt attempt, double value, std::string text) override;
   void on_stopping(JobId id, Attempt attempt) override;
   void on_ended(JobId id, Attempt attempt, EndReport report) override;
+  void on_returned(JobId id, Attempt attempt) override;
 
  private:
   using OutputDone = std::function<void(std::optional<Error>, api::OutputPiece)>;
@@ -118,6 +119,8 @@ class Engine final : public api::Backend, public exec::Observer {
   bool settling_ = false;
   Held held_;  // waiting for their Persist
   core::PersistNumber durable_ = 0;
+  core::PersistNumber timed_ = 0;  // the Persist whose commit is being timed; 0: none
+  std::chrono::steady_clock::time_point timed_since_;
   boost::asio::steady_timer timer_;
   std::optional<Time> timer_at_;
   boost::unordered_flat_map<JobId, Parked> parked_;

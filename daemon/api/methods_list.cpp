@@ -68,7 +68,7 @@ void ListWalk::look_at(const core::Job& job) {
     return;
   }
   if (!wants_unfinished() || !matches(*job.spec, *job.user)) return;
-  if (request_.state && *request_.state != (job.is_running() ? State::running : State::queued)) return;
+  if (request_.state && *request_.state != backend_.scheduler().state_of(job)) return;
   Row row{job.id, {}};
   json::Writer writer(row.record);
   encode_record(writer, backend_.scheduler().record_of(job));

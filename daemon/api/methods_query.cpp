@@ -107,7 +107,7 @@ Reply on_why(Context& context, protocol::IdRequest&& request) {
     json::Writer writer(reply.result);
     writer.begin_object();
     writer.key("state");
-    const State state = at.finished ? State::finished : at.job->is_running() ? State::running : State::queued;
+    const State state = at.finished ? State::finished : backend.scheduler().state_of(*at.job);
     writer.string(json::enum_name(state));
     writer.key("reasons");
     writer.begin_array();

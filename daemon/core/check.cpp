@@ -21,6 +21,7 @@ struct Derived {
   std::array<std::uint64_t, lane_count> running{};
   std::array<std::uint64_t, lane_count> durable{};
   std::array<std::uint64_t, lane_count> transient{};
+  std::array<std::uint64_t, lane_count> unbegun{};
   std::uint64_t stopping = 0;
   std::uint64_t foreground = 0;
   std::uint64_t finished = 0;
@@ -52,6 +53,9 @@ void Scheduler::check() const {
     }
     const auto& running = std::get<Running>(job.state);
     ++derived.running[lane];
+    const bool unbegun = job.lane == Lane::program && !running.run.started_at;
+    derived.unbegun[lane] += unbegun ? 1 : 0;
+    if (unbegun != s.lanes[lane].unbegun.contains(s.place(job))) wrong(job, "its place among those not begun is wrong");
     derived.stopping += running.phase == Phase::stopping ? 1 : 0;
     if (job.attempt == 0) wrong(job, "runs without an attempt");
     if ((running.phase == Phase::stopping) != (running.stop != StopCause::none)) wrong(job, "its phase does not fit its stop");
@@ -64,6 +68,7 @@ void Scheduler::check() const {
     permits.durable.check();
     permits.transient.check();
     expect(derived.running[i], permits.used, "slots in use");
+    expect(derived.unbegun[i], static_cast<std::uint64_t>(permits.unbegun.size()), "not begun");
     expect(derived.durable[i], permits.durable.size(), "durable line");
     expect(derived.transient[i], permits.transient.size(), "transient line");
     const bool startable = !permits.transient.empty() || (!permits.durable.empty() && !s.starts_held);

@@ -98,6 +98,15 @@ struct Start {
   Attempt attempt = 0;
 };
 
+/// A start that has not begun is wanted back, because somebody else goes first; where it has begun meanwhile, nothing
+/// happens. Answered by `on_returned` or not at all.
+struct Recall {
+  PersistNumber after = 0;
+  Lane lane{};
+  JobId id = 0;
+  Attempt attempt = 0;
+};
+
 struct Stop {
   PersistNumber after = 0;
   Lane lane{};
@@ -126,7 +135,7 @@ struct ArmTimer {
   Time at{};
 };
 
-using Effect = std::variant<Persist, Start, Stop, Publish, ArmTimer>;
+using Effect = std::variant<Persist, Start, Recall, Stop, Publish, ArmTimer>;
 using Effects = std::vector<Effect>;
 
 }  // namespace stint::core

@@ -46,6 +46,7 @@ struct Running {
   PersistNumber after = 0;  ///< the newest Persist that an effect about this attempt waits for
   Phase phase = Phase::starting;
   StopCause stop = StopCause::none;
+  bool recalled = false;  ///< its Recall has been emitted
 };
 
 /// Its FinishFact is not durable yet.

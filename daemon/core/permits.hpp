@@ -5,8 +5,10 @@
 // the rest; who is first is decided over both lines. Throws std::bad_alloc only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <optional>
+#include <iterator>
+#include <set>
 
 #include "daemon/core/line.hpp"
 
@@ -15,14 +17,33 @@ namespace stint::core {
 struct Permits {
   std::uint32_t capacity = 0;
   std::uint64_t used = 0;  ///< above capacity after that was lowered
+  /// Starts that may be on their way beyond the capacity, so that whoever runs them has the next one at hand.
+  std::uint64_t allowance = 0;
+  std::set<Place> unbegun;  ///< started and not begun; of programs only, nothing else is started ahead
   Line durable;
   Line transient;
 
   [[nodiscard]] Line& line(bool is_durable) { return is_durable ? durable : transient; }
   [[nodiscard]] const Line& line(bool is_durable) const { return is_durable ? durable : transient; }
-  [[nodiscard]] bool any_free() const { return used < capacity; }
-  [[nodiscard]] std::uint64_t waiting() const { return durable.size() + transient.size(); }
-  [[nodiscard]] std::uint64_t ahead(Place place) const { return durable.ahead(place) + transient.ahead(place); }
+  [[nodiscard]] bool any_free() const { return used < capacity + allowance; }
+  /// How many were started for whom there is no slot yet: the last of `unbegun`. Still queued for everybody outside.
+  [[nodiscard]] std::uint64_t ahead() const {
+    const std::uint64_t over = used > capacity ? used - capacity : 0;
+    return std::min<std::uint64_t>(over, unbegun.size());
+  }
+  [[nodiscard]] bool is_ahead(Place place) const {
+    if (ahead() == 0) return false;
+    const auto found = unbegun.find(place);
+    return found != unbegun.end() && std::distance(found, unbegun.end()) <= static_cast<std::ptrdiff_t>(ahead());
+  }
+  [[nodiscard]] std::uint64_t running() const { return used - ahead(); }
+  /// Who does not run, started ahead or in line.
+  [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size(); }
+  [[nodiscard]] std::uint64_t before(Place place) const {
+    const auto later = std::distance(unbegun.lower_bound(place), unbegun.end());
+    const std::uint64_t started = ahead() - std::min<std::uint64_t>(ahead(), static_cast<std::uint64_t>(later));
+    return started + durable.ahead(place) + transient.ahead(place);
+  }
 
   /// The line whose first waiter is served next; null where nobody may be.
   [[nodiscard]] Line* next(bool durable_held) {

@@ -83,6 +83,29 @@ void Scheduler::on_ended(JobId id, Attempt attempt, EndReport report, Time now, 
   s.fill(step, permits);
 }
 
+void Scheduler::on_returned(JobId id, Attempt attempt, Time now, Effects& out) {
+  State& s = *state_;
+  Job* const job = s.running(id, attempt);
+  if (job == nullptr || std::get<Running>(job->state).run.started_at) return;
+  Step step(now, s.newest_persist, out);
+  Permits& permits = s.lane(*job);
+  if (std::get<Running>(job->state).stop == StopCause::none) {
+    s.take_back(*job);
+  } else {
+    s.finish_returned(step, *job);
+    s.stop_daemons(step);
+  }
+  s.fill(step, permits);
+}
+
+void Scheduler::on_commit_time(Duration commit, Time now, Effects& out) {
+  State& s = *state_;
+  s.pace.note_commit(commit);
+  s.set_allowance();
+  Step step(now, s.newest_persist, out);
+  s.fill(step, s.lanes[static_cast<std::size_t>(Lane::program)]);
+}
+
 CancelResult Scheduler::on_cancel(std::span<const JobId> ids, bool force, Time now, Effects& out) {
   State& s = *state_;
   Step step(now, s.newest_persist, out);
@@ -160,6 +183,7 @@ void Scheduler::on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out)
   State& s = *state_;
   Permits& permits = s.lanes[static_cast<std::size_t>(lane)];
   permits.capacity = slots;
+  s.set_allowance();
   Step step(now, s.newest_persist, out);
   s.fill(step, permits);
 }
@@ -198,18 +222,31 @@ void Scheduler::each_after(JobId after, std::size_t limit, const std::function<b
 }
 
 std::vector<Reason> Scheduler::why(const Job& job) const {
-  if (!job.is_queued()) return {};
-  return {Reason{Reason::Kind::slots, job.lane, state_->lane(job).ahead(state_->place(job))}};
+  if (state_of(job) != stint::State::queued) return {};
+  return {Reason{Reason::Kind::slots, job.lane, state_->lane(job).before(state_->place(job))}};
 }
 
-JobRecord Scheduler::record_of(const Job& job) const { return describe(job); }
+stint::State Scheduler::state_of(const Job& job) const {
+  if (job.is_finished()) return stint::State::finished;
+  return job.is_queued() || state_->lane(job).is_ahead(state_->place(job)) ? stint::State::queued : stint::State::running;
+}
+
+JobRecord Scheduler::record_of(const Job& job) const {
+  JobRecord record = describe(job);
+  if (job.is_running() && state_of(job) == stint::State::queued) {
+    record.state = stint::State::queued;
+    record.phase.reset();
+    --record.attempt;
+  }
+  return record;
+}
 
 Counts Scheduler::counts() const {
   Counts counts;
   for (std::size_t i = 0; i < lane_count; ++i) {
     const Permits& permits = state_->lanes[i];
     counts.queued[i] = permits.waiting();
-    counts.running[i] = permits.used;
+    counts.running[i] = permits.running();
     counts.slots[i] = permits.capacity;
   }
   counts.outcomes = state_->outcomes;

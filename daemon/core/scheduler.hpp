@@ -35,6 +35,8 @@ struct Submission {
 struct Config {
   std::array<std::uint32_t, lane_count> slots{};  ///< by Lane
   Duration ageing = std::chrono::seconds(1);      ///< how much age one point of priority is worth
+  /// From a program's end to the next start, commits aside: see Pace. Zero: never more starts than slots.
+  Duration turnaround{};
   JobId first_id = 1;
   Seq first_seq = 1;
 };
@@ -81,6 +83,11 @@ class Scheduler {
   void on_stopping(JobId id, Attempt attempt, Time now, Effects& out);
   /// Ends the attempt; gives the slot to the next in line. Ignored where the attempt is not running.
   void on_ended(JobId id, Attempt attempt, EndReport report, Time now, Effects& out);
+  /// The attempt never began and never will: it was wanted back, or its worker died before. Stands in line again with the
+  /// same number to come, or ends where it was told to stop.
+  void on_returned(JobId id, Attempt attempt, Time now, Effects& out);
+  /// How long the last commit took; more starts go ahead when commits are slow.
+  void on_commit_time(Duration commit, Time now, Effects& out);
   CancelResult on_cancel(std::span<const JobId> ids, bool force, Time now, Effects& out);
   CancelResult on_cancel_group(std::string_view group, bool force, Time now, Effects& out);
   /// Drops finished records from the store. The caller has checked that they are finished.
@@ -107,6 +114,8 @@ class Scheduler {
   /// Jobs here (unfinished, or finished and not durable) with an id above `after`, ascending; at most `limit` are visited.
   void each_after(JobId after, std::size_t limit, const std::function<bool(const Job&)>& visit) const;
   [[nodiscard]] std::vector<Reason> why(const Job& job) const;
+  /// What everybody outside sees: who was started ahead is queued until it begins.
+  [[nodiscard]] stint::State state_of(const Job& job) const;
   [[nodiscard]] JobRecord record_of(const Job& job) const;
   [[nodiscard]] Counts counts() const;
   [[nodiscard]] bool draining() const;

@@ -1,8 +1,9 @@
 // All that the scheduler knows, and the legal transitions of a job, one function each. For daemon/core only.
 //
 //   none → Queued        enter           Queued → Running    start         Running → Queued     put_back (refused)
-//   Queued → Finished    finish_queued   starting → running  begin         any → none           vanish (refused)
-//   Running → Finished   finish_running  Running → stopping  request_stop  Finished → none      leave
+//   Queued → Finished    finish_queued   starting → running  begin         Running → Queued     take_back (returned)
+//   Running → Finished   finish_running  Running → stopping  request_stop  any → none           vanish (refused)
+//   Running → Finished   finish_returned                                   Finished → none      leave
 //
 // A transition keeps every index and count right and appends its facts and effects; which one comes next is decided by
 // the events in scheduler.cpp. Throws std::bad_alloc only.
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "daemon/core/commit_log.hpp"
+#include "daemon/core/pace.hpp"
 #include "daemon/core/permits.hpp"
 #include "daemon/core/scheduler.hpp"
 #include "daemon/core/step.hpp"
@@ -26,6 +28,7 @@ struct Scheduler::State {
   JobTable table;
   CommitLog log;
   std::array<Permits, lane_count> lanes;
+  Pace pace;  // of programs: only their starts go ahead
   JobId next_id;
   Seq next_seq;
   PersistNumber newest_persist = 0;
@@ -55,9 +58,15 @@ struct Scheduler::State {
   void finish_queued(Step& step, Job& job);
   void finish_running(Step& step, Job& job, EndReport report);
   void put_back(Job& job);
+  void take_back(Job& job);
+  void finish_returned(Step& step, Job& job);
   void vanish(Job& job);
 
   // ---- what follows from them
+  /// A job that goes before one that was started ahead has joined the line: wants that one back.
+  void recall_for(Step& step, const Job& job);
+  /// As many starts ahead as the pace asks for.
+  void set_allowance();
   /// Gives the free slots of a lane to the first in its line.
   void fill(Step& step, Permits& permits);
   void fill_all(Step& step);
@@ -70,6 +79,8 @@ struct Scheduler::State {
   void finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran);
   void publish(Step& step, const Job& job, EventKind kind, PersistNumber after, Time at);
   void leave_unfinished(Job& job);
+  /// Its attempt is over or was never begun: the slot is free.
+  void leave_slot(Job& job);
 };
 
 /// The record of a job in any state, with pointers into it.

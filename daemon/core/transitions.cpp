@@ -3,7 +3,8 @@
 
 namespace stint::core {
 
-Scheduler::State::State(const Config& config) : ageing(config.ageing), next_id(config.first_id), next_seq(config.first_seq) {
+Scheduler::State::State(const Config& config)
+    : ageing(config.ageing), pace(config.turnaround), next_id(config.first_id), next_seq(config.first_seq) {
   for (std::size_t i = 0; i < lane_count; ++i) lanes[i].capacity = config.slots[i];
 }
 
@@ -30,13 +31,16 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
   ++submitted;
   if (!job.spec->daemon) ++foreground;
   publish(step, job, EventKind::submitted, number, step.now);
+  recall_for(step, job);
 }
 
 // The caller has taken it out of its line.
 void Scheduler::State::start(Step& step, Job& job) {
-  ++lane(job).used;
+  Permits& permits = lane(job);
+  ++permits.used;
   ++job.attempt;
   Running state;
+  if (job.lane == Lane::program) permits.unbegun.insert(place(job));
   if (job.durable()) {
     state.after = step.record(StartFact{job.id, job.attempt});
     log.started(state.after, job.id);
@@ -47,6 +51,7 @@ void Scheduler::State::start(Step& step, Job& job) {
 
 void Scheduler::State::begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid) {
   auto& state = std::get<Running>(job.state);
+  if (job.lane == Lane::program) lane(job).unbegun.erase(place(job));
   state.run.started_at = at;
   state.run.pid = pid;
   if (!worker.empty()) {
@@ -92,9 +97,21 @@ void Scheduler::State::finish_running(Step& step, Job& job, EndReport report) {
   Outcome outcome = report.timed_out ? Outcome::timed_out : natural_outcome(report);
   if (state.stop == StopCause::cancelled) outcome = Outcome::cancelled;
   if (state.stop == StopCause::timed_out) outcome = Outcome::timed_out;
-  --lane(job).used;
-  if (state.phase == Phase::stopping) --stopping;
+  if (job.lane == Lane::program && state.run.started_at) {
+    const Time ended = report.finished_at == Time{} ? step.now : report.finished_at;
+    pace.note_run(ended - *state.run.started_at);
+    set_allowance();
+  }
+  leave_slot(job);
   finish(step, job, outcome, std::move(report), true);
+}
+
+void Scheduler::State::leave_slot(Job& job) {
+  const auto& state = std::get<Running>(job.state);
+  Permits& permits = lane(job);
+  --permits.used;
+  if (state.phase == Phase::stopping) --stopping;
+  if (job.lane == Lane::program && !state.run.started_at) permits.unbegun.erase(place(job));
 }
 
 void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran) {
@@ -152,14 +169,28 @@ void Scheduler::State::leave_unfinished(Job& job) {
 
 // The attempt never was: the next start has its number again.
 void Scheduler::State::put_back(Job& job) {
-  const auto& state = std::get<Running>(job.state);
-  const bool cancelled = state.stop != StopCause::none;
-  if (state.phase == Phase::stopping) --stopping;
-  --lane(job).used;
+  const bool cancelled = std::get<Running>(job.state).stop != StopCause::none;
+  take_back(job);
+  if (!cancelled) return;
+  doomed.push_back(job.id);
+  job.state = Queued{true};
+}
+
+void Scheduler::State::take_back(Job& job) {
+  leave_slot(job);
   --job.attempt;
   lane(job).line(job.durable()).insert(place(job));
-  if (cancelled) doomed.push_back(job.id);
-  job.state = Queued{cancelled};
+  job.state = Queued{};
+}
+
+// It was told to stop and never began.
+void Scheduler::State::finish_returned(Step& step, Job& job) {
+  const Outcome outcome = std::get<Running>(job.state).stop == StopCause::timed_out ? Outcome::timed_out : Outcome::cancelled;
+  leave_slot(job);
+  --job.attempt;
+  EndReport never_ran;
+  never_ran.ending = EndReport::Lost{};
+  finish(step, job, outcome, std::move(never_ran), false);
 }
 
 void Scheduler::State::vanish(Job& job) {
@@ -167,15 +198,33 @@ void Scheduler::State::vanish(Job& job) {
   if (const auto* const finished = std::get_if<Finished>(&job.state)) {
     --outcomes[static_cast<std::size_t>(finished->job->outcome)];
   } else {
-    if (const auto* const state = std::get_if<Running>(&job.state)) {
-      --lane(job).used;
-      if (state->phase == Phase::stopping) --stopping;
+    if (job.is_running()) {
+      leave_slot(job);
     } else {
       lane(job).line(job.durable()).erase(place(job));
     }
     leave_unfinished(job);
   }
   table.erase(job.id);
+}
+
+// One for one: the slots of those that are wanted back are enough for those that go first.
+void Scheduler::State::recall_for(Step& step, const Job& job) {
+  const Permits& permits = lane(job);
+  auto last = permits.unbegun.rbegin();
+  for (std::uint64_t left = permits.ahead(); left > 0 && place(job) < *last; --left, ++last) {
+    Job& later = *table.find(last->id);
+    auto& state = std::get<Running>(later.state);
+    if (state.recalled || state.stop != StopCause::none) continue;
+    state.recalled = true;
+    step.emit(Recall{state.after, later.lane, later.id, later.attempt});
+    return;
+  }
+}
+
+void Scheduler::State::set_allowance() {
+  Permits& programs = lanes[static_cast<std::size_t>(Lane::program)];
+  programs.allowance = pace.ahead(programs.capacity);
 }
 
 void Scheduler::State::fill(Step& step, Permits& permits) {

@@ -1,8 +1,9 @@
 // What every executor offers and what it owes: the daemon drives all of them through this interface.
 //
-// All calls and all callbacks happen on the I/O thread. Each `start` is answered by exactly one `on_ended`, whatever
-// happens; `on_started` comes before it where the work began at all. An executor enforces the job's `timeout`, `grace`
-// and `output_limit` itself. It never decides what runs: it is given at most as many jobs as it has slots.
+// All calls and all callbacks happen on the I/O thread. Each `start` is answered by exactly one `on_ended` or, where the
+// work never began, `on_returned`, whatever happens; `on_started` comes before `on_ended` where the work began at all. An
+// executor enforces the job's `timeout`, `grace` and `output_limit` itself. It never decides what runs: it is given jobs
+// in order, programs also a few more than there are slots, which it begins as slots come free.
 #pragma once
 
 #include <functional>
@@ -39,6 +40,8 @@ class Observer {
   /// Its timeout has passed and it was told to stop.
   virtual void on_stopping(JobId id, Attempt attempt) = 0;
   virtual void on_ended(JobId id, Attempt attempt, EndReport report) = 0;
+  /// It never began and never will: it may be started again under the same number.
+  virtual void on_returned(JobId id, Attempt attempt) = 0;
 };
 
 /// A piece of a running program's output.
@@ -74,6 +77,12 @@ class Executor {
   /// Asks a started attempt to stop: SIGTERM to its processes or its stop token; SIGKILL after the job's grace, at
   /// once where `force`. May be repeated. An attempt that is not known (has just ended) is ignored.
   virtual void stop(JobId id, Attempt attempt, bool force) = 0;
+
+  /// Wants an attempt back that has not begun; where it has, nothing happens.
+  virtual void recall(JobId /*id*/, Attempt /*attempt*/) {}
+
+  /// The attempt's end is on record: nothing about it needs to be kept any more.
+  virtual void on_recorded(JobId /*id*/, Attempt /*attempt*/) {}
 
   /// Stops everything, waits for it, gives its threads and processes back, then calls `done`. No start may follow.
   virtual void close(std::function<void()> done) = 0;

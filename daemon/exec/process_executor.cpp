@@ -28,7 +28,12 @@ std::string describe(const WorkerDeath& death) {
 }  // namespace
 
 ProcessExecutor::ProcessExecutor(boost::asio::io_context& io, Workers& workers, Observer& observer, ProcessOptions options)
-    : io_(io), workers_(workers), observer_(observer), options_(std::move(options)), retry_timer_(io) {
+    : io_(io),
+      workers_(workers),
+      observer_(observer),
+      options_(std::move(options)),
+      free_slots_(options_.slots),
+      retry_timer_(io) {
   hello_.epoch = options_.epoch;
   hello_.instance = options_.instance;
   hello_.socket_path = options_.socket_path;
@@ -65,51 +70,79 @@ void ProcessExecutor::on_runner_spawned(std::optional<Error> error, Worker worke
   runners_.emplace(name, std::move(link));
   workers_.on_death(name, [this](const WorkerDeath& death) { on_runner_died(death); });
   if (closing_) return;
-  for (const Order& order : std::exchange(waiting_, {})) begin(*least_loaded(), order);
+  for (const Order& order : std::exchange(waiting_, {})) begin(*choose_runner(), order);
   make_deferred_calls();
 }
 
 void ProcessExecutor::start(Order order) {
-  if (RunnerLink* link = least_loaded()) return begin(*link, order);
+  if (RunnerLink* link = choose_runner()) return begin(*link, order);
   waiting_.push_back(std::move(order));
 }
 
-RunnerLink* ProcessExecutor::least_loaded() const {
+// While there are slots, the one with the fewest runs; then the one whose slots have the fewest runs waiting for them.
+RunnerLink* ProcessExecutor::choose_runner() const {
+  const auto cost = [this](const RunnerLink& link) {
+    const auto runs = static_cast<double>(link.runs().size());
+    return free_slots_ > 0 ? runs : (link.lacking() + 1.0) / (link.slots() + 0.01);
+  };
   RunnerLink* best = nullptr;
   for (const auto& [name, link] : runners_) {
-    if (link->is_open() && (best == nullptr || link->runs().size() < best->runs().size())) best = link.get();
+    if (link->is_open() && (best == nullptr || cost(*link) < cost(*best))) best = link.get();
   }
   return best;
 }
 
 RunnerLink* ProcessExecutor::runner_of(const Run& run) const {
-  const auto found = running_.find(run);
-  return found == running_.end() || !found->second->is_open() ? nullptr : found->second;
+  const auto found = placed_.find(run);
+  if (found == placed_.end() || found->second.ended) return nullptr;
+  return found->second.link->is_open() ? found->second.link : nullptr;
 }
 
 void ProcessExecutor::begin(RunnerLink& link, const Order& order) {
-  running_.emplace(Run{order.id, order.attempt}, &link);
-  link.begin(make_begin(order));
+  placed_.emplace(Run{order.id, order.attempt}, Placed{&link, false});
+  const bool with_slot = free_slots_ > 0;
+  if (with_slot) --free_slots_;
+  link.begin(make_begin(order), with_slot);
+}
+
+/// A slot goes where a run waits for one.
+void ProcessExecutor::deal_slots() {
+  for (const auto& [name, link] : runners_) {
+    if (free_slots_ == 0) return;
+    const std::uint32_t slots = link->is_open() ? std::min(link->lacking(), free_slots_) : 0;
+    if (slots == 0) continue;
+    free_slots_ -= slots;
+    link->grant(slots);
+  }
 }
 
 void ProcessExecutor::stop(JobId id, Attempt attempt, bool force) {
   const Run run{id, attempt};
   if (RunnerLink* link = runner_of(run)) return link->stop(run, force);
-  end_waiting(run);
+  give_back_waiting(run);
 }
 
-/// It had not begun: taken out of the line, its end is told in a later turn.
-void ProcessExecutor::end_waiting(const Run& run) {
+void ProcessExecutor::recall(JobId id, Attempt attempt) {
+  const Run run{id, attempt};
+  if (RunnerLink* link = runner_of(run)) return link->recall(run);
+  give_back_waiting(run);
+}
+
+void ProcessExecutor::on_recorded(JobId id, Attempt attempt) {
+  const auto found = placed_.find(Run{id, attempt});
+  if (found == placed_.end() || !found->second.ended) return;
+  if (found->second.link->is_open()) found->second.link->recorded(found->first);
+  placed_.erase(found);
+}
+
+/// No runner has it: taken out of the line, which is told in a later turn.
+void ProcessExecutor::give_back_waiting(const Run& run) {
   const auto found = std::find_if(waiting_.begin(), waiting_.end(),
                                   [&](const Order& order) { return order.id == run.job && order.attempt == run.attempt; });
   if (found == waiting_.end()) return;
   waiting_.erase(found);
   boost::asio::post(io_, [this, run] {
-    EndReport report;
-    report.ending = EndReport::Failed{{"stopped", "it was stopped before a runner could begin it"}, std::nullopt};
-    report.stopped = true;
-    report.finished_at = wall_now();
-    observer_.on_ended(run.job, run.attempt, std::move(report));
+    observer_.on_returned(run.job, run.attempt);
     make_deferred_calls();
   });
 }
@@ -152,19 +185,30 @@ void ProcessExecutor::read_output(OutputQuery query, OutputCallback done) {
 }
 
 void ProcessExecutor::on_run_started(RunnerLink& link, const worker::RunStarted& started) {
-  if (!running_.contains(started.run)) return;
+  if (!placed_.contains(started.run)) return;
   observer_.on_started(started.run.job, started.run.attempt, {started.at, link.name(), started.pid});
 }
 
 void ProcessExecutor::on_run_stopping(const worker::RunStopping& stopping) {
-  if (running_.contains(stopping.run)) observer_.on_stopping(stopping.run.job, stopping.run.attempt);
+  if (placed_.contains(stopping.run)) observer_.on_stopping(stopping.run.job, stopping.run.attempt);
 }
 
 void ProcessExecutor::on_run_ended(RunnerLink&, worker::RunEnded ended) {
   const Run run = ended.run;
-  running_.erase(run);
+  placed_.at(run).ended = true;
   observer_.on_ended(run.job, run.attempt, make_report(std::move(ended)));
   finish_if_closed();
+}
+
+void ProcessExecutor::on_run_returned(const Run& run) {
+  placed_.erase(run);
+  observer_.on_returned(run.job, run.attempt);
+  finish_if_closed();
+}
+
+void ProcessExecutor::on_slots_free(std::uint32_t slots) {
+  free_slots_ += slots;
+  deal_slots();
 }
 
 void ProcessExecutor::on_runner_lost(RunnerLink& link) {
@@ -177,28 +221,43 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
   RunnerLink& link = *found.mapped();
   link.close();
   if (options_.log && !closing_) options_.log(death.name + " " + describe(death) + "; another runner takes its place");
-  for (const Run& run : link.runs()) {
-    running_.erase(run);
+  std::erase_if(placed_, [&link](const auto& entry) { return entry.second.link == &link; });
+  free_slots_ += link.slots();
+  deal_slots();
+  if (!closing_) add_runner();
+  tell_of_runs(link.runs(), death);
+  if (closing_) finish_if_closed();
+}
+
+// What its slot file says had ended was not told in time, and counts; what is not in it never began.
+void ProcessExecutor::tell_of_runs(std::set<Run> runs, const WorkerDeath& death) {
+  for (const worker::RunEnded& ended : death.runs.ended) {
+    if (runs.erase(ended.run) != 0) observer_.on_ended(ended.run.job, ended.run.attempt, make_report(ended));
+  }
+  for (const Run& run : death.runs.begun) {
+    if (runs.erase(run) == 0) continue;
     EndReport report;
     report.ending = EndReport::Lost{"its runner " + describe(death) + ": how the program ended cannot be known"};
     report.finished_at = wall_now();
     observer_.on_ended(run.job, run.attempt, std::move(report));
   }
-  if (closing_) return finish_if_closed();
-  add_runner();
+  for (const Run& run : runs) observer_.on_returned(run.job, run.attempt);
 }
 
 void ProcessExecutor::close(std::function<void()> done) {
   closing_ = true;
   closed_ = std::move(done);
   retry_timer_.cancel();
-  for (const Order& order : std::vector<Order>(waiting_.begin(), waiting_.end())) end_waiting({order.id, order.attempt});
-  for (const auto& [run, link] : running_) link->stop(run, false);
+  for (const Order& order : std::vector<Order>(waiting_.begin(), waiting_.end())) give_back_waiting({order.id, order.attempt});
+  for (const auto& [run, placed] : placed_) {
+    if (!placed.ended) placed.link->stop(run, false);
+  }
   finish_if_closed();
 }
 
 void ProcessExecutor::finish_if_closed() {
-  if (!closing_ || !running_.empty()) return;
+  if (!closing_) return;
+  if (std::any_of(placed_.begin(), placed_.end(), [](const auto& entry) { return !entry.second.ended; })) return;
   for (const auto& [name, link] : runners_) link->close();
   if (!runners_.empty() || spawning_ > 0) return;
   if (auto closed = std::exchange(closed_, {})) boost::asio::post(io_, std::move(closed));

@@ -19,9 +19,20 @@ RunnerLink::RunnerLink(boost::asio::io_context& io, Worker worker, const worker:
   socket_.post(hello);
 }
 
-void RunnerLink::begin(const worker::Begin& order) {
+void RunnerLink::begin(worker::Begin order, bool with_slot) {
   runs_.insert(order.run);
+  if (with_slot) ++slots_;
+  order.with_slot = with_slot;
   socket_.post(order);
+}
+
+std::uint32_t RunnerLink::lacking() const {
+  return runs_.size() > slots_ ? static_cast<std::uint32_t>(runs_.size()) - slots_ : 0;
+}
+
+void RunnerLink::grant(std::uint32_t slots) {
+  slots_ += slots;
+  socket_.post(worker::Grant{slots});
 }
 
 std::uint64_t RunnerLink::ask(Question question) {
@@ -57,6 +68,17 @@ void RunnerLink::on_frame(const worker::FrameView& frame) {
       auto ended = worker::decode<worker::RunEnded>(frame);
       if (runs_.erase(ended.run) != 0) listener_.on_run_ended(*this, std::move(ended));
       return;
+    }
+    case FrameKind::returned: {
+      const auto returned = worker::decode<worker::RunReturned>(frame);
+      if (runs_.erase(returned.run) != 0) listener_.on_run_returned(returned.run);
+      return;
+    }
+    case FrameKind::slots_free: {
+      const auto free = worker::decode<worker::SlotsFree>(frame);
+      if (free.slots > slots_) throw worker::Decoder::malformed();
+      slots_ -= free.slots;
+      return listener_.on_slots_free(free.slots);
     }
     case FrameKind::done: return on_done(worker::decode<worker::Done>(frame));
     case FrameKind::piece: return on_piece(worker::decode<worker::Piece>(frame));

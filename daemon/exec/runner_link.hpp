@@ -27,6 +27,8 @@ class RunnerLink {
     virtual void on_run_started(RunnerLink& link, const worker::RunStarted& started) = 0;
     virtual void on_run_stopping(const worker::RunStopping& stopping) = 0;
     virtual void on_run_ended(RunnerLink& link, worker::RunEnded ended) = 0;
+    virtual void on_run_returned(const worker::Run& run) = 0;
+    virtual void on_slots_free(std::uint32_t slots) = 0;
     /// The connection is gone; the death of the process is told by Workers.
     virtual void on_runner_lost(RunnerLink& link) = 0;
   };
@@ -36,8 +38,16 @@ class RunnerLink {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool is_open() const { return socket_.is_open(); }
   [[nodiscard]] const std::set<worker::Run>& runs() const { return runs_; }
+  /// Slots that the runner holds.
+  [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  /// Runs there that have no slot.
+  [[nodiscard]] std::uint32_t lacking() const;
 
-  void begin(const worker::Begin& order);
+  /// `with_slot`: gives it one.
+  void begin(worker::Begin order, bool with_slot);
+  void grant(std::uint32_t slots);
+  void recall(const worker::Run& run) { socket_.post(worker::RecallRun{run}); }
+  void recorded(const worker::Run& run) { socket_.post(worker::RunRecorded{run}); }
   void stop(const worker::Run& run, bool force) { socket_.post(worker::StopRun{run, force}); }
   void signal(const worker::Run& run, int signal, DoneCallback done);
   void write_input(const worker::Run& run, std::string bytes, bool end, DoneCallback done);
@@ -58,6 +68,7 @@ class RunnerLink {
   std::string name_;
   Listener& listener_;
   std::set<worker::Run> runs_;
+  std::uint32_t slots_ = 0;
   std::unordered_map<std::uint64_t, Question> questions_;
   std::uint64_t last_question_ = 0;
   PacketSocket socket_;

@@ -11,9 +11,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/error.hpp"
 #include "common/unique_fd.hpp"
+#include "common/worker_protocol.hpp"
 
 namespace stint::exec {
 
@@ -28,7 +30,8 @@ struct Worker {
 struct WorkerDeath {
   std::string name;
   pid_t pid = -1;
-  int wait_status = 0;  ///< as waitpid gives it
+  int wait_status = 0;     ///< as waitpid gives it
+  worker::FoundRuns runs;  ///< of a runner: what it had begun, and is gone, and what had ended
 };
 
 class Workers {

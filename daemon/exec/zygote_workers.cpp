@@ -82,20 +82,23 @@ void ZygoteWorkers::on_frame(const worker::FrameView& frame) {
   switch (frame.kind) {
     case FrameKind::spawned: return on_spawned(worker::decode<worker::Spawned>(frame));
     case FrameKind::died: {
-      const auto died = worker::decode<worker::Died>(frame);
-      return on_died(died.name, {died.name, died.pid, died.wait_status});
+      auto died = worker::decode<worker::Died>(frame);
+      return on_died(died.name, {died.name, died.pid, died.wait_status, std::move(died.runs)});
     }
-    case FrameKind::swept: return on_swept();
+    case FrameKind::swept: return on_swept(worker::decode<worker::Swept>(frame));
     default: throw worker::Decoder::malformed();
   }
 }
 
-void ZygoteWorkers::on_swept() {
+void ZygoteWorkers::on_swept(worker::Swept swept) {
   swept_ = true;
   // The workers of a zygote that was lost are gone now.
-  std::map<std::string, pid_t> lost;
-  for (const auto& [name, living] : living_) lost.emplace(name, living.pid);
-  for (const auto& [name, pid] : lost) on_died(name, {name, pid, SIGKILL});
+  std::map<std::string, WorkerDeath> lost;
+  for (const auto& [name, living] : living_) lost.emplace(name, WorkerDeath{name, living.pid, SIGKILL, {}});
+  for (auto& dead : swept.workers) {
+    if (const auto found = lost.find(dead.name); found != lost.end()) found->second.runs = std::move(dead.runs);
+  }
+  for (auto& [name, death] : lost) on_died(name, std::move(death));
   for (auto& spawn : std::exchange(waiting_, {})) order(std::move(spawn));
 }
 

@@ -53,7 +53,7 @@ class ZygoteWorkers final : public Workers {
   void on_frame(const worker::FrameView& frame);
   void on_spawned(const worker::Spawned& spawned);
   void on_died(const std::string& name, WorkerDeath death);
-  void on_swept();
+  void on_swept(worker::Swept swept);
   void order(Spawn spawn);
   [[nodiscard]] UniqueFd connect_to(const std::string& name) const;
   void finish_close();

@@ -2,9 +2,12 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
+#include <system_error>
 
 namespace stint::worker {
 
@@ -36,6 +39,15 @@ void say(std::string_view message) {
   const std::string line = "stint-worker: " + std::string(message) + "\n";
   // Nobody to tell where even this fails.
   static_cast<void>(::write(STDERR_FILENO, line.data(), line.size()) < 0);
+}
+
+UniqueFd child_signal_fd() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGCHLD);
+  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) throw std::system_error(errno, std::generic_category(), "signalfd");
+  return fd;
 }
 
 }  // namespace stint::worker

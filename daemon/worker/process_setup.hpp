@@ -6,10 +6,15 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "common/unique_fd.hpp"
+
 namespace stint::worker {
 
 /// No signal is ignored any more (programs would inherit that; handlers end with exec) and exactly `blocked` are blocked.
 void reset_signals(std::initializer_list<int> blocked);
+
+/// Readable when a child has changed its state; SIGCHLD must be blocked. Throws std::system_error.
+[[nodiscard]] UniqueFd child_signal_fd();
 
 /// Orphans of this process's descendants become its children.
 void become_subreaper();

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "common/limits.hpp"
+#include "daemon/worker/run_end.hpp"
 
 namespace stint::worker {
 namespace {
@@ -47,7 +48,6 @@ void Program::on_spawned(SpawnTask& task) {
   if (!result.failure.empty()) {
     spawn_failure_ = std::move(result.failure);
     spawn_exit_code_ = result.exit_code;
-    record_.flags |= SlotRecord::not_started;
     finished_at_ = wall_now();
     return end();
   }
@@ -318,11 +318,13 @@ void Program::end() {
     stream->capture->close();
   }
   answer_parked();
-  send_end();
-  host_.on_program_ended(*this);
+  RunEnded ended = take_end();
+  note_end(record_, ended);
+  host_.write_slot(slot_, record_);
+  host_.on_program_ended(*this, std::move(ended));
 }
 
-void Program::send_end() {
+RunEnded Program::take_end() {
   RunEnded ended;
   ended.run = order_.run;
   ended.timed_out = timed_out_;
@@ -339,20 +341,10 @@ void Program::send_end() {
     ended.user = duration_of(exit_->usage.ru_utime);
     ended.system = duration_of(exit_->usage.ru_stime);
     ended.max_rss = static_cast<std::uint64_t>(exit_->usage.ru_maxrss) * 1024;
-    record_.status = status;
   }
   if (out_.capture) ended.out = out_.capture->take_result();
   if (err_.capture) ended.err = err_.capture->take_result();
-  record_.state = SlotState::ended;
-  record_.flags |= (timed_out_ ? SlotRecord::timed_out : 0U) | (stopped_ ? SlotRecord::stopped : 0U);
-  record_.user_us = static_cast<std::uint64_t>(ended.user.count());
-  record_.system_us = static_cast<std::uint64_t>(ended.system.count());
-  record_.max_rss = ended.max_rss;
-  record_.stdout_bytes = ended.out ? ended.out->bytes : 0;
-  record_.stderr_bytes = ended.err ? ended.err->bytes : 0;
-  record_.finished_at_us = ended.finished_at.time_since_epoch().count();
-  host_.write_slot(slot_, record_);
-  host_.send(ended);
+  return ended;
 }
 
 }  // namespace stint::worker

@@ -32,11 +32,10 @@ class ProgramHost {
   virtual void want_scan(Clock::duration delay) = 0;
   virtual void send(const RunStarted& frame) = 0;
   virtual void send(const RunStopping& frame) = 0;
-  virtual void send(const RunEnded& frame) = 0;
   virtual void send(const Done& frame) = 0;
   virtual void send(const Piece& frame) = 0;
-  /// It has ended and may be destroyed after this turn.
-  virtual void on_program_ended(Program& program) = 0;
+  /// It has ended, that is in its slot, and it may be destroyed after this turn.
+  virtual void on_program_ended(Program& program, RunEnded ended) = 0;
 };
 
 class Program {
@@ -92,7 +91,7 @@ class Program {
   void ask_to_stop();
   void kill_tree();
   void end();
-  void send_end();
+  [[nodiscard]] RunEnded take_end();
 
   ProgramHost& host_;
   Begin order_;

@@ -13,10 +13,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
 #include <exception>
 #include <map>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 
 #include "common/packet_link.hpp"
 #include "daemon/worker/environment.hpp"
@@ -43,10 +45,9 @@ class Runner final : public ProgramHost {
   void want_scan(Clock::duration delay) override;
   void send(const RunStarted& frame) override { link_.post(frame); }
   void send(const RunStopping& frame) override { link_.post(frame); }
-  void send(const RunEnded& frame) override { link_.post(frame); }
   void send(const Done& frame) override { link_.post(frame); }
   void send(const Piece& frame) override { link_.post(frame); }
-  void on_program_ended(Program& program) override { ended_.push_back(&program); }
+  void on_program_ended(Program& program, RunEnded ended) override;
 
  private:
   void on_connect();
@@ -54,6 +55,11 @@ class Runner final : public ProgramHost {
   void on_frame(const FrameView& frame);
   void on_hello(const FrameView& frame);
   void on_begin(Begin order);
+  /// Takes it out of those that wait for a slot; false where it does not wait (any more).
+  bool give_back(const Run& run);
+  void on_recorded(const Run& run);
+  void begin_waiting();
+  void begin(Begin order);
   void on_spawns_done();
   void on_child_signal();
   void scan();
@@ -76,7 +82,15 @@ class Runner final : public ProgramHost {
   bool greeted_ = false;
   bool orphaned_ = false;
   PacketLink link_;
+  std::deque<Begin> waiting_;  // for a slot
+  std::uint32_t free_slots_ = 0;
   std::map<Run, std::unique_ptr<Program>> programs_;
+  /// Ended, and the daemon has not said that this is on record: each keeps its slot.
+  struct Unrecorded {
+    std::size_t slot = 0;
+    RunEnded ended;
+  };
+  std::map<Run, Unrecorded> unrecorded_;
   std::unordered_map<pid_t, Program*> by_pid_;
   struct Spawning {
     std::shared_ptr<SpawnTask> task;
@@ -99,15 +113,6 @@ UniqueFd open_null() {
   UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) throw std::system_error(errno, std::generic_category(), "/dev/null");
   return null;
-}
-
-UniqueFd child_signal_fd() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGCHLD);
-  UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) throw std::system_error(errno, std::generic_category(), "signalfd");
-  return fd;
 }
 
 Runner::Runner(WorkerPlace place)
@@ -155,9 +160,16 @@ void Runner::on_frame(const FrameView& frame) {
     case FrameKind::begin: return on_begin(decode<Begin>(frame));
     case FrameKind::stop: {
       const auto stop = decode<StopRun>(frame);
-      if (Program* program = find(stop.run)) program->stop(stop.force);
+      if (Program* program = find(stop.run)) {
+        program->stop(stop.force);
+      } else {
+        give_back(stop.run);
+      }
       return;
     }
+    case FrameKind::grant: free_slots_ += decode<Grant>(frame).slots; return;
+    case FrameKind::recall: give_back(decode<RecallRun>(frame).run); return;
+    case FrameKind::recorded: return on_recorded(decode<RunRecorded>(frame).run);
     case FrameKind::signal: {
       const auto question = decode<SignalRun>(frame);
       Program* program = find(question.run);
@@ -187,7 +199,36 @@ void Runner::on_hello(const FrameView& frame) {
 }
 
 void Runner::on_begin(Begin order) {
-  if (programs_.contains(order.run)) throw Decoder::malformed();
+  if (programs_.contains(order.run) || unrecorded_.contains(order.run)) throw Decoder::malformed();
+  if (order.with_slot) ++free_slots_;
+  waiting_.push_back(std::move(order));
+}
+
+bool Runner::give_back(const Run& run) {
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](const Begin& order) { return order.run == run; });
+  if (found == waiting_.end()) return false;
+  waiting_.erase(found);
+  link_.post(RunReturned{run});
+  return true;
+}
+
+void Runner::on_recorded(const Run& run) {
+  const auto found = unrecorded_.find(run);
+  if (found == unrecorded_.end()) return;
+  slots_.give_back(found->second.slot);
+  unrecorded_.erase(found);
+}
+
+void Runner::begin_waiting() {
+  for (; free_slots_ > 0 && !waiting_.empty(); --free_slots_) {
+    Begin order = std::move(waiting_.front());
+    waiting_.pop_front();
+    begin(std::move(order));
+  }
+  if (free_slots_ > 0) link_.post(SlotsFree{std::exchange(free_slots_, 0)});
+}
+
+void Runner::begin(Begin order) {
   auto task = std::make_shared<SpawnTask>();
   SpawnPlan& plan = task->plan;
   plan.argv = std::move(order.argv);
@@ -248,6 +289,13 @@ void Runner::on_child_signal() {
   }
 }
 
+void Runner::on_program_ended(Program& program, RunEnded ended) {
+  ended_.push_back(&program);
+  ++free_slots_;
+  link_.post(ended);
+  unrecorded_.emplace(program.run(), Unrecorded{program.slot(), std::move(ended)});
+}
+
 void Runner::write_slot(std::size_t slot, const SlotRecord& record) {
   // A disk without room makes the file incomplete, and a later take-over less exact; the programs themselves go on.
   static_cast<void>(slots_.write(slot, record));
@@ -283,10 +331,10 @@ void Runner::scan() {
 void Runner::end_of_turn() {
   for (Program* program : ended_) {
     by_pid_.erase(program->pid());
-    slots_.give_back(program->slot());
     programs_.erase(program->run());
   }
   ended_.clear();
+  if (!orphaned_) begin_waiting();
   flush();
   if (orphaned_ && programs_.empty()) loop_.stop();
 }
@@ -302,6 +350,7 @@ void Runner::flush() {
 
 void Runner::orphan() {
   orphaned_ = true;
+  waiting_.clear();
   link_watch_.reset();
   link_.close();
   for (const auto& [run, program] : programs_) program->stop(true);

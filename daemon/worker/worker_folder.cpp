@@ -16,6 +16,7 @@
 
 #include "common/error.hpp"
 #include "common/slot_file.hpp"
+#include "daemon/worker/run_end.hpp"
 
 namespace stint::worker {
 namespace {
@@ -80,7 +81,16 @@ void note_instance(const std::string& folder, const std::string& instance) {
   if (!file || ::write(file.get(), instance.data(), instance.size()) < 0) fail("write " + folder + "/instance");
 }
 
-std::vector<TreeMarks> begun_runs(const std::string& folder) {
+FoundRuns found_runs(const std::string& folder) {
+  FoundRuns found;
+  for (const SlotRecord& record : read_slots(folder + "/slots")) {
+    if (record.state == SlotState::ended) found.ended.push_back(ended_of(record));
+    if (record.state == SlotState::begun) found.begun.push_back({record.job, record.attempt});
+  }
+  return found;
+}
+
+std::vector<TreeMarks> begun_trees(const std::string& folder) {
   std::vector<TreeMarks> runs;
   const auto boot = boot_id();
   std::string instance;

@@ -27,8 +27,10 @@ void note_pid(const WorkerPlace& place);
 
 /// Notes whose programs a runner runs: part of the marker that its programs carry.
 void note_instance(const std::string& folder, const std::string& instance);
-/// What a dead runner's slot file says was running.
-[[nodiscard]] std::vector<TreeMarks> begun_runs(const std::string& folder);
+/// What a dead runner's slot file says.
+[[nodiscard]] FoundRuns found_runs(const std::string& folder);
+/// The same of what was running, as marks to find its processes by.
+[[nodiscard]] std::vector<TreeMarks> begun_trees(const std::string& folder);
 
 /// Removes the folder; the caller holds its lock.
 void remove_worker_folder(const std::string& folder);

@@ -76,13 +76,6 @@ class Zygote {
   std::map<pid_t, Child> children_;
 };
 
-UniqueFd child_signal_fd() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGCHLD);
-  return UniqueFd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-}
-
 Zygote::Zygote(UniqueFd control, std::string state_dir, const WorkerMains& mains)
     : control_(std::move(control)), state_dir_(std::move(state_dir)), mains_(mains), child_signals_(child_signal_fd()) {}
 
@@ -165,11 +158,13 @@ void Zygote::on_children() {
     if (found == children_.end()) continue;  // an orphan of some worker
     const Child child = found->second;
     children_.erase(found);
+    Died died{child.name, end.pid, end.status, {}};
     if (const UniqueFd lock = lock_dead_folder(child.folder)) {
-      kill_trees(begun_runs(child.folder), reap_all, Reach::adopted);
+      kill_trees(begun_trees(child.folder), reap_all, Reach::adopted);
+      died.runs = found_runs(child.folder);
       remove_worker_folder(child.folder);
     }
-    control_.post(Died{child.name, end.pid, end.status});
+    control_.post(died);
   }
 }
 
@@ -195,13 +190,15 @@ void Zygote::sweep() {
     if (own) continue;
     end_holder(folder);
     UniqueFd lock = lock_dead_folder(folder);
+    SweptWorker swept{name, {}};
     if (lock) {
-      kill_trees(begun_runs(folder), reap_all);
+      kill_trees(begun_trees(folder), reap_all);
+      swept.runs = found_runs(folder);
       remove_worker_folder(folder);
     } else if (::access((folder + "/lock").c_str(), F_OK) != 0) {
       remove_worker_folder(folder);  // its making was interrupted
     }
-    answer.names.push_back(name);
+    answer.workers.push_back(std::move(swept));
   }
   control_.post(answer);
 }

@@ -28,6 +28,7 @@ ProgramSubject::ProgramSubject(boost::asio::io_context& io, exec::Observer& obse
   options.instance = "test-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
   options.socket_path = folder_.path() / "stint.sock";
   options.runners = runners;
+  options.slots = 10'000;
   executor_ = std::make_unique<exec::ProcessExecutor>(io, *workers_, observer, options);
 }
 

@@ -18,6 +18,7 @@ class Recorder final : public exec::Observer {
     int started = 0;
     int stopping = 0;
     int ended = 0;
+    int returned = 0;
     exec::Started start;
     EndReport end;
     std::vector<double> progress;
@@ -42,6 +43,8 @@ class Recorder final : public exec::Observer {
     order.push_back(id);
     if (on_end) on_end(id);
   }
+
+  void on_returned(JobId id, Attempt) override { ++enter(id).returned; }
 
   [[nodiscard]] bool ended(JobId id) { return records[id].ended > 0; }
 

@@ -15,6 +15,7 @@ constexpr std::array<const char*, 4> groups{"red", "green", "blue", "white"};
 Config config() {
   Config config;
   config.slots = {3, 1, 2, 20};
+  config.turnaround = std::chrono::milliseconds(20);
   return config;
 }
 
@@ -73,6 +74,8 @@ void Simulation::step() {
       Choice{4, [](Simulation& s) { return s.progress(); }},
       Choice{3, [](Simulation& s) { return s.stopping(); }},
       Choice{18, [](Simulation& s) { return s.ended(); }},
+      Choice{3, [](Simulation& s) { return s.returned(); }},
+      Choice{2, [](Simulation& s) { return s.commit_time(); }},
       Choice{14, [](Simulation& s) { return s.cancel(); }},
       Choice{1, [](Simulation& s) { return s.cancel_group(); }},
       Choice{1, [](Simulation& s) { return s.forget(); }},
@@ -160,7 +163,14 @@ bool Simulation::submit() {
 Simulation::Attempted* Simulation::any_attempt() { return running_.empty() ? nullptr : &running_[below(running_.size())]; }
 
 bool Simulation::started() {
-  const auto found = std::ranges::find(running_, false, &Attempted::begun);
+  // No executor begins more than it has slots for.
+  std::array<std::uint64_t, lane_count> begun{};
+  for (const auto& each : running_) begun[static_cast<std::size_t>(each.lane)] += each.begun ? 1 : 0;
+  const Counts counts = scheduler_.counts();
+  const auto found = std::ranges::find_if(running_, [&](const Attempted& each) {
+    const auto lane = static_cast<std::size_t>(each.lane);
+    return !each.begun && begun[lane] < counts.slots[lane];
+  });
   if (found == running_.end()) return false;
   found->begun = true;
   const bool program = found->lane == Lane::program;
@@ -210,6 +220,26 @@ bool Simulation::ended() {
   running_.erase(running_.begin() + (chosen - running_.data()));
   scheduler_.on_ended(attempted.id, attempted.attempt, any_report(attempted), now_, effects_);
   count("on_ended");
+  after_event();
+  return true;
+}
+
+bool Simulation::returned() {
+  const auto found = std::ranges::find(running_, false, &Attempted::begun);
+  if (found == running_.end()) return false;
+  const Attempted attempted = *found;
+  running_.erase(found);
+  ever_started_.erase({attempted.id, attempted.attempt});
+  store_.returned(attempted.id, attempted.attempt);
+  scheduler_.on_returned(attempted.id, attempted.attempt, now_, effects_);
+  count("on_returned");
+  after_event();
+  return true;
+}
+
+bool Simulation::commit_time() {
+  scheduler_.on_commit_time(Duration(below(20'000)), now_, effects_);
+  count("on_commit_time");
   after_event();
   return true;
 }
@@ -314,6 +344,7 @@ bool Simulation::stale() {
   scheduler_.on_started(id, attempt, now_, "", std::nullopt, effects_);
   scheduler_.on_progress(id, attempt, 1, "", now_, effects_);
   scheduler_.on_stopping(id, attempt, now_, effects_);
+  scheduler_.on_returned(id, attempt, now_, effects_);
   scheduler_.on_ended(id, attempt, {}, now_, effects_);
   if (!effects_.empty()) wrong(id, "an attempt that does not run had effects");
   after_event();
@@ -369,7 +400,9 @@ void Simulation::compare_running() {
     if (counts.running[lane] > std::max<std::uint64_t>(counts.slots[lane], running_before_[lane])) {
       throw std::logic_error("lane " + std::to_string(lane) + ": more run than there are slots");
     }
-    if (executing[lane] > counts.running[lane]) throw std::logic_error("an executor runs more than the scheduler started");
+    const std::uint64_t begun = static_cast<std::uint64_t>(std::ranges::count_if(
+        running_, [lane](const Attempted& each) { return static_cast<std::size_t>(each.lane) == lane && each.begun; }));
+    if (begun > counts.running[lane]) throw std::logic_error("an executor runs more than the scheduler started");
   }
   running_before_ = counts.running;
 }
@@ -442,6 +475,8 @@ void Simulation::release(const ModelStore::Commit& commit) {
 void Simulation::perform(const Effect& effect) {
   if (const auto* const start = std::get_if<Start>(&effect)) {
     perform_start(*start);
+  } else if (const auto* const recall = std::get_if<Recall>(&effect)) {
+    perform_recall(*recall);
   } else if (const auto* const stop = std::get_if<Stop>(&effect)) {
     perform_stop(*stop);
   } else {
@@ -459,6 +494,12 @@ void Simulation::perform_start(const Start& start) {
   }
   if (!ever_started_.emplace(start.id, start.attempt).second) wrong(start.id, "an attempt was started twice");
   running_.push_back({start.id, start.attempt, start.lane});
+}
+
+// Whether it comes back is the executor's luck: returned() may choose it, or started() before.
+void Simulation::perform_recall(const Recall& recall) {
+  mix(recall.id);
+  ++recalls_;
 }
 
 void Simulation::perform_stop(const Stop& stop) {

@@ -33,6 +33,7 @@ class Simulation {
   /// Of all effects so far: equal for equal seeds.
   [[nodiscard]] std::uint64_t digest() const { return digest_; }
   [[nodiscard]] std::uint64_t finished() const { return published_.size(); }
+  [[nodiscard]] std::uint64_t recalls() const { return recalls_; }
 
  private:
   /// A started attempt, as its executor knows it.
@@ -51,6 +52,8 @@ class Simulation {
   bool progress();
   bool stopping();
   bool ended();
+  bool returned();
+  bool commit_time();
   bool cancel();
   bool cancel_group();
   bool forget();
@@ -73,6 +76,7 @@ class Simulation {
   void release(const ModelStore::Commit& commit);
   void perform(const Effect& effect);
   void perform_start(const Start& start);
+  void perform_recall(const Recall& recall);
   void perform_stop(const Stop& stop);
   void perform_publish(const Publish& publish);
   void mix(std::uint64_t value) { digest_ = (digest_ ^ value) * 0x100000001b3ULL; }
@@ -105,6 +109,7 @@ class Simulation {
   Snapshot snapshot_;
   std::map<std::string, std::uint64_t> events_;
   std::map<std::string, std::uint64_t> transitions_;
+  std::uint64_t recalls_ = 0;
   std::uint64_t digest_ = 0xcbf29ce484222325ULL;
 };
 

@@ -29,6 +29,9 @@ class ModelStore {
   /// Works on the oldest facts; new work is refused with about the probability `refuse`.
   Commit commit(std::mt19937_64& random, double refuse);
 
+  /// The attempt never began: it may be recorded again.
+  void returned(JobId id, Attempt attempt) { started_.erase({id, attempt}); }
+
   [[nodiscard]] bool has_work() const { return !handed_.empty(); }
   [[nodiscard]] bool submitted(JobId id) const { return submitted_.contains(id); }
   [[nodiscard]] bool started(JobId id, Attempt attempt) const { return started_.contains({id, attempt}); }

@@ -38,14 +38,17 @@ TEST(Simulation, RandomEvents) {
   }
   print("events", simulation.events());
   print("transitions", simulation.transitions());
+  std::cout << "recalls: " << simulation.recalls() << '\n';
   std::cout << "jobs finished: " << simulation.finished() << '\n';
 
   if (steps < steps_default) GTEST_SKIP() << "too few steps for the counts";
-  for (const char* event : {"on_submit", "on_started", "on_progress", "on_stopping", "on_ended", "on_cancel", "on_cancel_group",
-                            "on_forget", "on_durable", "on_refused", "on_timer", "on_slots", "on_drain", "on_undrain"}) {
+  for (const char* event :
+       {"on_submit", "on_started", "on_progress", "on_stopping", "on_ended", "on_returned", "on_commit_time", "on_cancel",
+        "on_cancel_group", "on_forget", "on_durable", "on_refused", "on_timer", "on_slots", "on_drain", "on_undrain"}) {
     const auto found = simulation.events().find(event);
     EXPECT_TRUE(found != simulation.events().end() && found->second >= occurrences_min) << event;
   }
+  EXPECT_GE(simulation.recalls(), occurrences_min);
   for (const auto& transition : legal_transitions()) {
     const auto found = simulation.transitions().find(transition);
     EXPECT_TRUE(found != simulation.transitions().end() && found->second >= occurrences_min) << transition;

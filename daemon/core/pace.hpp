@@ -1,0 +1,52 @@
+// How fast the programs of a lane end and how long it takes to put the next one in place of one that ended: from both
+// follows how many starts must be on their way ahead so that no slot stands idle meanwhile.
+//
+// While an end travels to the daemon, the next start is committed and travels back, a slot would be idle. For short
+// programs that is most of the time, so starts are committed beyond the slots, as many as end in twice that time
+// (ARCHITECTURE.md, decision 3). A value: no clock, durations are told. Throws nothing.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+
+#include "common/time.hpp"
+
+namespace stint::core {
+
+class Pace {
+ public:
+  static constexpr std::uint32_t ahead_max = 256;
+
+  /// `hops`: from an end to the next start without any commit. Zero turns starts ahead off.
+  explicit Pace(Duration hops) : hops_(hops) {}
+
+  void note_run(Duration run) {
+    const double seconds = std::max(to_seconds(run), 0.0);
+    mean_run_ = known_ ? mean_run_ + (seconds - mean_run_) / weight : seconds;
+    known_ = true;
+  }
+  void note_commit(Duration commit) { commit_ = commit; }
+
+  /// Starts beyond `capacity` that are worth having: none where a slot's idle time would not be noticed.
+  [[nodiscard]] std::uint32_t ahead(std::uint32_t capacity) const {
+    if (!known_ || capacity == 0 || hops_ <= Duration::zero()) return 0;
+    const double worth = 2 * to_seconds(hops_ + commit_);
+    if (worth * noticed < mean_run_) return 0;
+    const double starts = std::ceil(worth * capacity / std::max(mean_run_, shortest_run));
+    return static_cast<std::uint32_t>(std::min<double>(starts, ahead_max));
+  }
+
+ private:
+  static constexpr double weight = 16;           // runs that the mean looks back on
+  static constexpr double noticed = 20;          // a twentieth of a run
+  static constexpr double shortest_run = 20e-6;  // seconds
+
+  Duration hops_;
+  Duration commit_{};
+  double mean_run_ = 0;
+  bool known_ = false;
+};
+
+}  // namespace stint::core
