@@ -49,13 +49,13 @@ std::vector<std::string> daemon_arguments() { return {"stintd", "--set", "log.ta
 /// `stintd` beside this program, else in PATH.
 fs::path find_daemon() {
   std::error_code error;
-  const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / "stintd";
+  fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / "stintd";
   if (!error && ::access(beside.c_str(), X_OK) == 0) return beside;
   const char* path = std::getenv("PATH");
   std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin";
   while (!rest.empty()) {
     const auto colon = rest.find(':');
-    const fs::path found = fs::path(rest.substr(0, colon)) / "stintd";
+    fs::path found = fs::path(rest.substr(0, colon)) / "stintd";
     if (found.is_absolute() && ::access(found.c_str(), X_OK) == 0) return found;
     rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
   }

@@ -96,7 +96,7 @@ std::string work_of(const nlohmann::json& record) {
 }
 
 std::string status_of(const nlohmann::json& record) {
-  const std::string outcome = text_at(record, "outcome");
+  std::string outcome = text_at(record, "outcome");
   if (!outcome.empty()) return outcome;
   const std::string phase = text_at(record, "phase");
   return phase.empty() ? text_at(record, "state") : phase;

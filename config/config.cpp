@@ -201,6 +201,7 @@ const Key* find_key(std::string_view name) {
 
 std::string suggestion(std::string_view name) {
   std::vector<std::string_view> names;
+  names.reserve(key_table.size());
   for (const Key& row : key_table) names.push_back(row.name);
   // `slots` alone is nearest to the keys that end so, which edit distance does not see.
   for (const auto known : names)

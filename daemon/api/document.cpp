@@ -16,7 +16,7 @@ std::string type_text(const nlohmann::json& schema) {
     return out;
   }
   if (!schema.contains("type")) return "any";
-  const std::string type = schema["type"];
+  std::string type = schema["type"];
   if (type == "array") return "list of " + type_text(schema["items"]);
   if (type == "object" && schema.contains("properties") && !schema["properties"].contains("command")) {
     std::string out;

@@ -192,16 +192,17 @@ void HostExecutor::on_frame(const HostPtr& host, host_protocol::Frame frame, Uni
   const HostRunPtr run = host->run;
   const bool is_its_run = std::visit(
       [&run](const auto& kind) { return run && kind.job == run->order.id && kind.attempt == run->order.attempt; }, frame);
-  if (!is_its_run) {
-    host->link->kill();  // it speaks of what it was never given
-  } else if (auto* progress = std::get_if<host_protocol::Progress>(&frame)) {
+  auto* progress = std::get_if<host_protocol::Progress>(&frame);
+  auto* returned = std::get_if<host_protocol::Returned>(&frame);
+  auto* failed = std::get_if<host_protocol::Failed>(&frame);
+  if (is_its_run && progress != nullptr) {
     if (run->progress.set(progress->value, std::move(progress->text))) progressed(run);
-  } else if (auto* returned = std::get_if<host_protocol::Returned>(&frame)) {
+  } else if (is_its_run && returned != nullptr) {
     on_returned(host, std::move(*returned), std::move(attached));
-  } else if (auto* failed = std::get_if<host_protocol::Failed>(&frame)) {
+  } else if (is_its_run && failed != nullptr) {
     finish(host, EndReport::Failed{std::move(failed->error), {}});
   } else {
-    host->link->kill();
+    host->link->kill();  // it speaks of what it was never given, or what only the daemon says
   }
 }
 

@@ -103,7 +103,7 @@ void TaskExecutor::ended(const RunPtr& run, TaskEnding ending, Time finished_at)
     observer_.on_progress(run->order.id, run->order.attempt, report->value, std::move(report->text));
   }
   EndReport report;
-  std::visit([&report](auto&& kind) { report.ending = std::move(kind); }, std::move(ending));
+  std::visit([&report](auto& kind) { report.ending = std::move(kind); }, ending);
   report.timed_out = run->timed_out;
   report.stopped = run->stopped;
   report.finished_at = finished_at;
