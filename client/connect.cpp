@@ -91,29 +91,37 @@ Connection connect(const Target& target) {
   return start_daemon(target.quiet);
 }
 
-std::string instance_of(Connection& connection) {
-  const auto info = connection.call("daemon.info", "{}");
-  return info.value("instance", std::string());
-}
-
-Connection reconnect(const std::string& path, const std::string& instance, int code, Interrupts* interrupts) {
+Connection reconnect(const std::string& path, std::string& instance, int code, Interrupts& interrupts) {
   const auto deadline = Clock::now() + reconnect_time;
   note("the connection to the daemon was lost; trying to come back for 30 s");
+  std::array<pollfd, 1> wake{pollfd{interrupts.fd(), POLLIN, 0}};
+  const auto give_up_on_signal = [&] {
+    if (wake[0].revents != 0) throw Failure(code, "interrupted while the daemon at " + path + " was away");
+  };
   while (Clock::now() < deadline) {
     std::string why;
     if (auto connection = try_connect({path, "--socket"}, why)) {
+      std::optional<std::string> found;
+      connection->request("daemon.info", "{}", [&found](const nlohmann::json& info) { found = info.value("instance", ""); });
       try {
-        if (instance_of(*connection) == instance) return std::move(*connection);
-        throw Failure(exit_code::not_finished,
-                      "the daemon at " + path + " has been restarted, and its jobs are gone: they were kept in memory only");
+        while (!found && Clock::now() < deadline) {
+          connection->pump(wake, reconnect_step_ms);
+          give_up_on_signal();
+        }
+        if (found && (instance.empty() || instance == *found)) {
+          instance = *found;
+          return std::move(*connection);
+        }
+        if (found) {
+          throw Failure(exit_code::not_finished,
+                        "the daemon at " + path + " has been restarted, and its jobs are gone: they were kept in memory only");
+        }
       } catch (const ConnectionLost&) {
         // It is on its way down; the next one may be another.
       }
     }
-    std::array<pollfd, 1> wake{pollfd{interrupts != nullptr ? interrupts->fd() : -1, POLLIN, 0}};
-    if (::poll(wake.data(), wake.size(), reconnect_step_ms) > 0) {
-      throw Failure(code, "interrupted while the daemon at " + path + " was away");
-    }
+    ::poll(wake.data(), wake.size(), reconnect_step_ms);
+    give_up_on_signal();
   }
   throw Failure(code, "the connection to " + path + " was lost and no daemon came back within 30 s");
 }

@@ -33,11 +33,9 @@ struct Attempt {
 /// The first daemon in the order of the search; starts a personal one where that is allowed and none is there.
 [[nodiscard]] Connection connect(const Target& target);
 
-/// Connects again to where `lost` was, for 30 s. Throws Failure `code` where no daemon is there, and Failure 125 where
-/// it is another one than `instance` (its jobs are gone with the old one).
-[[nodiscard]] Connection reconnect(const std::string& path, const std::string& instance, int code, Interrupts* interrupts);
-
-/// `daemon.info`'s `instance`.
-[[nodiscard]] std::string instance_of(Connection& connection);
+/// Tries for 30 s to connect to `path` again. Throws Failure `code` where no daemon is there or a signal comes, and Failure
+/// 125 where it is another one than `instance` (its jobs are gone with the old one). An empty `instance`, where the
+/// connection broke before it was known, is any daemon's, and is set.
+[[nodiscard]] Connection reconnect(const std::string& path, std::string& instance, int code, Interrupts& interrupts);
 
 }  // namespace stint::cli

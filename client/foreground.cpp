@@ -35,17 +35,31 @@ void ignore(const RpcError&) {}
 }  // namespace
 
 Foreground::Foreground(Connection connection, bool quiet)
-    : session_(std::move(connection), exit_code::not_finished, &interrupts_), quiet_(quiet) {}
+    : session_(std::move(connection), exit_code::not_finished, interrupts_), quiet_(quiet) {}
 
 int Foreground::run(const JobSpec& spec) {
   owner_ = true;
   task_ = spec.task.has_value();
   input_open_ = spec.stdin_source.is_stream();
-  const auto answer = session_.connection.call("job.submit", submit_request(spec));
-  id_ = answer.at("id").get<JobId>();
+  submit(spec);
   streams_[0].wanted = spec.is_program() && spec.stdout_target.is_capture();
   streams_[1].wanted = spec.is_program() && spec.stderr_target.is_capture();
   return follow_to_end();
+}
+
+void Foreground::submit(const JobSpec& spec) {
+  session_.connection.request("job.submit", submit_request(spec),
+                              [this](const nlohmann::json& answer) { id_ = answer.at("id").get<JobId>(); });
+  std::array<pollfd, 1> wake{pollfd{interrupts_.fd(), POLLIN, 0}};
+  try {
+    while (id_ == 0) {
+      session_.connection.pump(wake);
+      if (id_ != 0) continue;
+      if (const auto signal = interrupts_.take()) throw Failure(exit_code::signalled + *signal, unanswered_submit("interrupted"));
+    }
+  } catch (const ConnectionLost&) {
+    throw Failure(exit_code::not_finished, unanswered_submit("the connection broke"));
+  }
 }
 
 int Foreground::follow(JobId id, std::array<bool, 2> streams, std::array<std::uint64_t, 2> offsets) {
@@ -69,16 +83,26 @@ int Foreground::follow_to_end() {
       handle_signals();
       if (may_read && others[1].revents != 0) read_input();
     } catch (const ConnectionLost&) {
-      session_.recover();
-      if (input_open_) {
-        note("standard input is no longer forwarded: what the job has got of it is not known");
-        send_input({}, true);
-      }
-      open_streams();
-      ask_for_end();
+      recover();
     }
   }
   return report();
+}
+
+void Foreground::recover() {
+  try {
+    session_.recover();
+  } catch (const Failure& failure) {
+    throw Failure(failure.code(), std::string(failure.what()) + " (it was job " + std::to_string(id_) + ")");
+  }
+  if (input_pending_ && input_open_) {
+    input_cut_ = true;
+    note("the connection broke while standard input was handed over: the job gets no more of it");
+  }
+  // The end of the input can be told twice; what came before it cannot.
+  if (input_pending_) send_input({}, true);
+  open_streams();
+  ask_for_end();
 }
 
 bool Foreground::done() const { return record_ && streams_[0].ended && streams_[1].ended; }
@@ -190,7 +214,9 @@ void Foreground::detach() {
 int Foreground::report() {
   const auto& record = *record_;
   const int code = exit_code_of(record);
-  if (owner_ && task_ && code == exit_code::success) print(task_result(session_.connection, record) + "\n");
+  if (owner_ && task_ && code == exit_code::success) {
+    print(session_.resuming([&record](Connection& connection) { return task_result(connection, record); }) + "\n");
+  }
   for (const auto* name : {"stdout", "stderr"}) {
     const auto& truncated = field_at(record, std::string(name) + ".truncated");
     if (!quiet_ && owner_ && truncated.is_boolean() && truncated.get<bool>()) {
@@ -201,6 +227,10 @@ int Foreground::report() {
   const std::string outcome = text_at(record, "outcome");
   if (!quiet_ && owner_ && code != exit_code::success && !(outcome == "failed" && plain_exit)) {
     note("job " + std::to_string(id_) + ": " + ending_of(record));
+  }
+  if (input_cut_ && code == exit_code::success) {
+    note("job " + std::to_string(id_) + " succeeded, but may have got only a part of standard input");
+    return exit_code::not_finished;
   }
   return code;
 }

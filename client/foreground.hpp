@@ -33,7 +33,9 @@ class Foreground {
     bool reader_gone = false;
   };
 
+  void submit(const JobSpec& spec);
   int follow_to_end();
+  void recover();
   void open_streams();
   void ask_for_end();
   void on_chunk(StreamName name, const nlohmann::json& chunk);
@@ -55,6 +57,7 @@ class Foreground {
   std::array<Stream, 2> streams_;
   bool input_open_ = false;
   bool input_pending_ = false;  // a chunk has not been answered
+  bool input_cut_ = false;      // the job may have got less than there was
   std::optional<nlohmann::json> record_;
 };
 

@@ -22,12 +22,12 @@ constexpr std::size_t item_width_max = 200;
 }  // namespace
 
 MapRun::MapRun(Connection connection, MapPlan plan, Items items)
-    : session_(std::move(connection), exit_code::not_finished, &interrupts_),
+    : session_(std::move(connection), exit_code::not_finished, interrupts_),
       plan_(std::move(plan)),
       spec_json_(json::encode_text(plan_.spec)),
       items_(std::move(items)),
       renderer_(plan_.form, result_columns(), Renderer::Pace::live, false),
-      output_(session_.connection.path(), plan_.quiet, [this] { handle_signals(); }),
+      output_(session_.connection.path(), plan_.quiet, exit_code::not_finished, interrupts_, [this] { handle_signals(); }),
       progress_(plan_.progress && !plan_.quiet) {}
 
 int MapRun::run() {
@@ -197,7 +197,6 @@ void MapRun::handle_signals() {
 void MapRun::recover() {
   progress_.hide();
   session_.recover();
-  output_.forget_connection();
   stream_open_ = false;
   if (!in_flight_) return;
   // Was the last batch taken before the connection broke? Ids grow: it is what lies above all that is known.
@@ -207,7 +206,7 @@ void MapRun::recover() {
   request.since_id = above;
   Json page;
   do {
-    page = session_.connection.call("job.list", json::encode_text(request));
+    page = session_.resuming([&](Connection& connection) { return connection.call("job.list", json::encode_text(request)); });
     request.since_id = number_at(page, "next");
   } while (page.at("jobs").empty() && request.since_id != 0);
   if (page.at("jobs").empty()) {

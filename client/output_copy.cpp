@@ -28,7 +28,7 @@ std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool f
   return json::encode_text(request);
 }
 
-Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t offset) {
+Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t& offset) {
   while (true) {
     nlohmann::json chunk;
     try {

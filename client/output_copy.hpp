@@ -24,7 +24,8 @@ namespace stint::cli {
 /// Parameters of job.output.
 [[nodiscard]] std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool follow);
 
-/// Copies what there is now, from `offset`, in chunks. A stream that was not captured has nothing.
-Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t offset);
+/// Copies what there is now, from `offset`, in chunks; `offset` grows with what was written, so that a copy can go on after
+/// ConnectionLost. A stream that was not captured has nothing.
+Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t& offset);
 
 }  // namespace stint::cli

@@ -14,8 +14,8 @@ std::string task_result(Connection& connection, const nlohmann::json& record) {
   return field_at(spec, "result").dump();
 }
 
-Connection& RecordOutput::fetcher() {
-  if (!fetcher_) fetcher_ = connect({path_, false, true});
+Session& RecordOutput::fetcher() {
+  if (!fetcher_) fetcher_.emplace(connect({path_, false, true}), lost_code_, interrupts_);
   return *fetcher_;
 }
 
@@ -23,7 +23,8 @@ Written RecordOutput::print(const nlohmann::json& record) {
   if (!field_at(record, "task").is_null()) {
     if (exit_code_of(record) != exit_code::success) return Written::all;
     const auto& result = field_at(record, "result");
-    const std::string text = result.is_null() ? task_result(fetcher(), record) : result.dump();
+    const auto ask = [&record](Connection& connection) { return task_result(connection, record); };
+    const std::string text = result.is_null() ? fetcher().resuming(ask) : result.dump();
     return write_all(STDOUT_FILENO, text + "\n", on_interrupt_);
   }
   const Written out = print_stream(record, StreamName::out);
@@ -38,7 +39,8 @@ Written RecordOutput::print_stream(const nlohmann::json& record, StreamName name
     note("job " + std::to_string(id) + ": only head and tail of its output are kept; --output-limit raises that");
   }
   if (stream.contains("data")) return write_all(descriptor_of(name), bytes_of(stream), on_interrupt_);
-  return copy_output(fetcher(), id, name, 0);
+  std::uint64_t offset = 0;
+  return fetcher().resuming([&](Connection& connection) { return copy_output(connection, id, name, offset); });
 }
 
 }  // namespace stint::cli

@@ -1,7 +1,7 @@
 // What one finished job wrote (or, of a task, returned), printed whole and unmixed.
 //
 // Small outputs travel with the record; larger ones are fetched over a second connection, so that the stream of results
-// waits meanwhile. Main thread; throws as output_copy.hpp.
+// waits meanwhile, and go on where they were when that one breaks. Main thread; throws RpcError and Failure.
 #pragma once
 
 #include <functional>
@@ -9,8 +9,8 @@
 #include <optional>
 #include <string>
 
-#include "client/connection.hpp"
 #include "client/output_copy.hpp"
+#include "client/session.hpp"
 
 namespace stint::cli {
 
@@ -19,22 +19,26 @@ namespace stint::cli {
 
 class RecordOutput {
  public:
-  /// `path`: the socket to fetch from. `on_interrupt` as in write_all.
-  RecordOutput(std::string path, bool quiet, std::function<void()> on_interrupt = {})
-      : path_(std::move(path)), quiet_(quiet), on_interrupt_(std::move(on_interrupt)) {}
+  /// `path`: the socket to fetch from. `lost_code`: as of Session. `on_interrupt` as in write_all.
+  RecordOutput(std::string path, bool quiet, int lost_code, Interrupts& interrupts, std::function<void()> on_interrupt = {})
+      : path_(std::move(path)),
+        quiet_(quiet),
+        lost_code_(lost_code),
+        interrupts_(interrupts),
+        on_interrupt_(std::move(on_interrupt)) {}
 
   Written print(const nlohmann::json& record);
-  /// Drops the second connection, for example after a loss.
-  void forget_connection() { fetcher_.reset(); }
 
  private:
-  Connection& fetcher();
+  Session& fetcher();
   Written print_stream(const nlohmann::json& record, StreamName name);
 
   std::string path_;
   bool quiet_;
+  int lost_code_;
+  Interrupts& interrupts_;
   std::function<void()> on_interrupt_;
-  std::optional<Connection> fetcher_;
+  std::optional<Session> fetcher_;
 };
 
 }  // namespace stint::cli

@@ -9,7 +9,7 @@
 namespace stint::cli {
 
 ResultStream::ResultStream(Connection connection, protocol::ResultsRequest request)
-    : session_(std::move(connection), exit_code::no_daemon, &interrupts_), request_(std::move(request)) {}
+    : session_(std::move(connection), exit_code::no_daemon, interrupts_), request_(std::move(request)) {}
 
 void ResultStream::open() {
   session_.connection.open_stream("job.results", json::encode_text(request_),

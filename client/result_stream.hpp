@@ -23,6 +23,8 @@ class ResultStream {
   /// Returns the stream's reason ("complete", "timed_out" …), or "enough".
   std::string run(const std::function<bool(const nlohmann::json& record)>& on_record);
 
+  [[nodiscard]] Interrupts& interrupts() { return interrupts_; }
+
  private:
   void open();
   void take_signals();

@@ -31,8 +31,10 @@ class Output : public Action {
       const int code = Foreground(std::move(connection), quiet()).follow(id, streams, {offset, offset});
       return exit_status_ ? code : exit_code::success;
     }
-    if (streams[0]) copy_output(connection, id, StreamName::out, offset);
-    if (streams[1]) copy_output(connection, id, StreamName::err, offset);
+    for (const StreamName name : {StreamName::out, StreamName::err}) {
+      std::uint64_t from = offset;
+      if (streams[static_cast<std::size_t>(name)]) copy_output(connection, id, name, from);
+    }
     if (!exit_status_) return exit_code::success;
     const auto record = connection.call("job.get", R"({"id":)" + std::to_string(id) + "}");
     return text_at(record, "state") == "finished" ? exit_code_of(record) : exit_code::try_again;

@@ -36,8 +36,9 @@ class Results : public Action {
     request.timeout = timeout_;
     Renderer renderer(form_, result_columns(), Renderer::Pace::live, quiet());
     Connection connection = connect(target());
-    RecordOutput printer(connection.path(), quiet());
+    const std::string path = connection.path();
     ResultStream stream(std::move(connection), std::move(request));
+    RecordOutput printer(path, quiet(), exit_code::no_daemon, stream.interrupts());
     bool all_succeeded = true;
     const std::string reason = stream.run([&](const nlohmann::json& record) {
       all_succeeded = all_succeeded && exit_code_of(record) == exit_code::success;
@@ -50,7 +51,10 @@ class Results : public Action {
     });
     if (form_.chosen()) renderer.finish();
     if (reason == "enough") return exit_code::signalled + SIGPIPE;
-    if (reason == "timed_out") return exit_code::try_again;
+    if (reason == "timed_out") {
+      if (!quiet()) note("the waiting timed out; what has not finished goes on");
+      return exit_code::try_again;
+    }
     return all_succeeded ? exit_code::success : exit_code::some_failed;
   }
 

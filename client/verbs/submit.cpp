@@ -49,16 +49,27 @@ class Submit : public Action {
     if (spec_.args()) job.args = parse_json(*spec_.args(), "--args");
     if (stdin_) job.stdin_source.source = StdinSource::Bytes{read_whole(STDIN_FILENO, limits::input_chunk_bytes_max)};
     Connection connection = connect(where);
-    const auto answer = connection.call("job.submit", submit_request(job));
+    print_answer(submit_one(connection, job));
+    return exit_code::success;
+  }
+
+ private:
+  static nlohmann::json submit_one(Connection& connection, const JobSpec& job) {
+    try {
+      return connection.call("job.submit", submit_request(job));
+    } catch (const ConnectionLost&) {
+      throw Failure(exit_code::not_finished, unanswered_submit("the connection broke"));
+    }
+  }
+
+  void print_answer(const nlohmann::json& answer) const {
     if (json_) {
       print_document(answer);
     } else {
       print(text_at(answer, "id") + "\n");
     }
-    return exit_code::success;
   }
 
- private:
   struct Job {
     std::string json;
     std::optional<std::string> group;
@@ -131,6 +142,11 @@ class Submit : public Action {
       answer = connection.call("job.submit_many", params + "}");
     } catch (const RpcError& error) {
       throw Failure(error.code(), located(error));
+    } catch (const ConnectionLost&) {
+      throw Failure(exit_code::not_finished,
+                    "the connection broke before the daemon answered: whether it took the jobs of lines " +
+                        std::to_string(line_numbers_.front()) + " to " + std::to_string(line_numbers_.back()) +
+                        " is not known; later ones were not submitted");
     }
     std::string text;
     if (json_) {

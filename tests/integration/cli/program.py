@@ -10,6 +10,9 @@ import time
 
 from harness import BIN, seconds
 
+# What a shell starts in the background ignores SIGINT, and hands that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class Cli:
     def __init__(self, home, **environment):
