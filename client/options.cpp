@@ -285,6 +285,11 @@ std::vector<std::string> Options::parse(std::span<const std::string> arguments) 
   return std::move(splitter.words);
 }
 
-std::string Options::describe() const { return CLI::Formatter().make_groups(&cli11_->app, CLI::AppFormatMode::Sub); }
+std::string Options::describe() const {
+  std::string text = Formatter().make_groups(&cli11_->app, CLI::AppFormatMode::Sub);
+  // CLI11 puts two empty lines between groups.
+  for (auto at = text.find("\n\n\n"); at != std::string::npos; at = text.find("\n\n\n", at)) text.erase(at, 1);
+  return text;
+}
 
 }  // namespace stint::cli

@@ -30,7 +30,7 @@ constexpr std::array table{
          "stint map gzip -9 {} ::: *.log\n"
          "find . -name '*.png' -print0 | stint map -0 -j4 optipng\n"
          "stint map --keep-order --shell 'wc -c < \"$STINT_ITEM\"' ::: a b c\n"
-         "ls /etc/* | stint map --task digest --args '{\"file\": \"{}\"}'",
+         "find \"$PWD\" -type f | stint map --task digest --args '{\"file\": \"{}\"}'",
          Words::last, make_map},
     Verb{"results", "[ID…]", "results as jobs complete: of these, of a group, or all of mine",
          "stint results --group pictures\n"
@@ -60,10 +60,10 @@ constexpr std::array table{
     Verb{"forget", "[ID…]", "drop finished records and their output",
          "stint forget 17\nstint forget --group pictures\nstint forget --older-than 2h", Words::mixed, make_forget},
     Verb{"status", "", "the daemon and what it is doing; exits with 69 where none can be reached",
-         "stint status\nstint status --format '{info.pid} {stats.jobs.running}'", Words::mixed, make_status},
+         "stint status\nstint status --format '{info.pid} {stats.states.running}'", Words::mixed, make_status},
     Verb{"tasks", "", "the registered tasks", "stint tasks", Words::mixed, make_tasks},
     Verb{"call", "METHOD [JSON|-]", "call a method of the protocol and print its result; streams print a line an item",
-         "stint call daemon.info\n"
+         "stint call daemon.info --format '{capabilities}'     # the methods that there are\n"
          "stint call job.get '{\"id\": 17}'\n"
          "stint call feed.subscribe '{\"kinds\": [\"job.finished\"]}'",
          Words::mixed, make_call},
@@ -163,7 +163,8 @@ int run_command_line(std::span<const std::string> arguments) {
       print(overview());
       return exit_code::success;
     } else if (first.starts_with('-')) {
-      throw UsageError("unknown option '" + printable(first) + "' before the verb; see `stint --help`");
+      throw UsageError("unknown option '" + printable(first) +
+                       "' before the verb; a verb's own options stand after it (see `stint --help`)");
     } else {
       return run_verb(require_verb(first), arguments.subspan(1), std::move(socket));
     }

@@ -38,7 +38,8 @@ class Signal : public Action {
       try {
         connection.call("job.signal", json::encode_text(request));
       } catch (const RpcError& error) {
-        note("job " + std::to_string(id) + ": " + error.what());
+        const bool unknown = error.code() == exit_code::no_such_job;
+        note(unknown ? "there is no job " + std::to_string(id) : "job " + std::to_string(id) + ": " + error.what());
         code = ids.size() == 1 ? error.code() : exit_code::some_failed;
       }
     }

@@ -44,7 +44,10 @@ class Wait : public Action {
       return !any_ && !(fail_fast_ && code != exit_code::success);
     });
     if (form_.chosen()) renderer.finish();
-    if (reason == "timed_out") return exit_code::try_again;
+    if (reason == "timed_out") {
+      if (!quiet()) note("the waiting timed out; what has not finished goes on");
+      return exit_code::try_again;
+    }
     const bool one = count_ == 1 && (words.size() == 1 || any_);
     if (one || (fail_fast_ && failed_)) return last_code_;
     return failed_ ? exit_code::some_failed : exit_code::success;

@@ -34,6 +34,7 @@ def test_signal(cli, client):
     cli.out("signal", "usr1", number)
     assert cli("wait", number).returncode == 8
     assert "not a signal" in cli.fails(64, "signal", "NOPE", number)
+    assert cli.fails(66, "signal", "TERM", "999999") == "stint: there is no job 999999\n"
     assert cli("signal", "TERM", number).returncode == 1
 
 
@@ -51,6 +52,7 @@ def test_status(cli, daemon):
     document = json.loads(cli.out("status", "--json"))
     assert document["info"]["pid"] == daemon.pid and document["socket"] == str(daemon.socket)
     assert cli.out("status", "-q") == ""
+    assert cli.out("status", "--format", "{info.pid} {stats.states.running}") == f"{daemon.pid} 0\n"
 
 
 def test_status_without_a_daemon_is_69(cli):
@@ -76,6 +78,7 @@ def test_call(cli):
     assert json.loads(cli.out("call", "job.get", "-", input=f'{{"id": {number}}}'))["id"] == number
     assert json.loads(cli.out("call", "job.results", f'{{"ids": [{number}]}}'))["id"] == number
     assert cli.out("call", "job.get", f'{{"id": {number}}}', "--format", "{outcome}") == "succeeded\n"
+    assert "job.get" in json.loads(cli.out("call", "daemon.info", "--format", "{capabilities}"))
 
 
 def test_call_that_is_refused(cli):
@@ -88,6 +91,7 @@ def test_suggestions(cli):
     assert "did you mean 'submit'" in cli.fails(64, "sumbit", "true")
     assert "did you mean '--timeout'" in cli.fails(64, "run", "--timeuot", "1", "true")
     assert "no verb" in cli.fails(64)
+    assert "stand after it" in cli.fails(64, "-q", "status")
 
 
 def test_help(cli):
@@ -98,6 +102,7 @@ def test_help(cli):
         text = cli.out(verb, "--help")
         assert text == cli.out("help", verb)
         assert f"Usage: stint {verb}" in text and "Examples:\n  " in text and "--socket" in text
+        assert "Excludes" not in text and "\n\n\n" not in text
     assert cli.out("--version").startswith("stint ")
 
 

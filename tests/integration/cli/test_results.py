@@ -25,7 +25,9 @@ def test_wait_any_fail_fast_and_timeout(cli):
     assert cli.out("wait", "--any", slow, quick) == f"{quick} 0\n"
     assert cli("wait", "--fail-fast", slow, quick, bad).returncode == 5
     begin = time.monotonic()
-    assert cli("wait", "--timeout", "0.2", slow).returncode == 75
+    for verb in ("wait", "results"):
+        assert "timed out" in cli.fails(75, verb, "--timeout", "0.2", slow)
+        assert cli.fails(75, verb, "-q", "--timeout", "0", slow) == ""
     assert time.monotonic() - begin < seconds(10)
     cli.out("cancel", slow)
     assert cli("wait", slow).returncode == 125
