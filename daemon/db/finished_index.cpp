@@ -3,21 +3,9 @@
 #include <algorithm>
 
 namespace stint::db {
-namespace {
-
-/// Of kept output, wherever it lies.
-std::uint64_t kept_bytes(const core::FinishedJob& job) {
-  std::uint64_t bytes = 0;
-  for (const auto* content : {&job.end.stdout_content, &job.end.stderr_content}) {
-    if (*content) bytes += std::min((*content)->size.bytes, job.spec->output_limit);
-  }
-  return bytes;
-}
-
-}  // namespace
 
 void FinishedIndex::add(core::FinishedPtr job) {
-  output_bytes_ += kept_bytes(*job);
+  output_bytes_ += kept_output_bytes(*job);
   if (job->spec->group) groups_[*job->spec->group].seqs.push_back(job->seq);
   if (job->user) users_[job->user->uid].seqs.push_back(job->seq);
   by_seq_.insert(job->seq, job);
@@ -26,21 +14,29 @@ void FinishedIndex::add(core::FinishedPtr job) {
 }
 
 void FinishedIndex::forget(JobId id) {
-  const core::FinishedPtr job = by_id_.take(id);
-  if (!job) return;
-  output_bytes_ -= kept_bytes(*job);
-  by_seq_.take(job->seq);
-  if (job->spec->group) drop_from(groups_[*job->spec->group]);
-  if (job->user) drop_from(users_[job->user->uid]);
-  forgotten_.insert(id);
+  if (take(id, true)) forgotten_.insert(id);
 }
 
-// Sweeping when half are gone costs each forgotten job a constant.
-void FinishedIndex::drop_from(Members& members) {
-  if (++members.forgotten * 2 <= members.seqs.size()) return;
+core::FinishedPtr FinishedIndex::take(JobId id, bool remember_group) {
+  core::FinishedPtr job = by_id_.take(id);
+  if (!job) return job;
+  output_bytes_ -= kept_output_bytes(*job);
+  by_seq_.take(job->seq);
+  if (job->spec->group) drop_from(groups_, *job->spec->group, remember_group);
+  if (job->user) drop_from(users_, job->user->uid, remember_group);
+  return job;
+}
+
+// Sweeping when half are gone costs each that goes a constant.
+template <class Map, class Key>
+void FinishedIndex::drop_from(Map& map, const Key& key, bool remember) {
+  const auto found = map.find(key);
+  Members& members = found->second;
+  if (++members.gone * 2 <= members.seqs.size()) return;
   std::erase_if(members.seqs, [this](Seq seq) { return by_seq_.find(seq) == nullptr; });
   members.seqs.shrink_to_fit();
-  members.forgotten = 0;
+  members.gone = 0;
+  if (members.seqs.empty() && !remember) map.erase(found);
 }
 
 Found FinishedIndex::get(JobId id) const {
@@ -87,33 +83,20 @@ std::vector<core::FinishedPtr> FinishedIndex::list(const ListQuery& query) const
   return page;
 }
 
-// Seqs are given in the order of time but for clock steps, so the first that is too young ends it: what an odd clock
-// hides behind that one is found when its turn has come.
-std::vector<JobId> FinishedIndex::ended_before(Time time, std::size_t limit) const {
-  std::vector<JobId> ids;
-  if (limit == 0) return ids;
-  by_seq_.each_after(0, [&](Seq, const core::FinishedPtr& job) {
-    if (job->finished_at >= time) return false;
-    ids.push_back(job->id);
-    return ids.size() < limit;
-  });
-  return ids;
-}
+std::vector<JobId> FinishedIndex::ended_before(Time time, std::size_t limit) const { return those_before(oldest(limit), time); }
 
 std::vector<JobId> FinishedIndex::overdue(const Retention& retention, Time now, std::size_t limit) const {
-  std::vector<JobId> ids;
-  std::uint64_t jobs = size();
-  std::uint64_t bytes = output_bytes_;
-  if (limit == 0) return ids;
-  by_seq_.each_after(0, [&](Seq, const core::FinishedPtr& job) {
-    const bool past = jobs > retention.jobs || bytes > retention.output_bytes || job->finished_at < now - retention.age;
-    if (!past) return false;
-    ids.push_back(job->id);
-    --jobs;
-    bytes -= kept_bytes(*job);
-    return ids.size() < limit;
+  return those_overdue(oldest(limit), totals(), retention, now);
+}
+
+std::vector<Aged> FinishedIndex::oldest(std::size_t limit) const {
+  std::vector<Aged> jobs;
+  if (limit == 0) return jobs;
+  by_seq_.each_after(0, [&](Seq seq, const core::FinishedPtr& job) {
+    jobs.push_back({seq, job->id, job->finished_at, kept_output_bytes(*job)});
+    return jobs.size() < limit;
   });
-  return ids;
+  return jobs;
 }
 
 }  // namespace stint::db

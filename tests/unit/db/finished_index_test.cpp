@@ -8,12 +8,6 @@
 namespace stint::db {
 namespace {
 
-std::vector<Seq> seqs(const std::vector<core::FinishedPtr>& jobs) {
-  std::vector<Seq> all;
-  for (const auto& job : jobs) all.push_back(job->seq);
-  return all;
-}
-
 ResultsQuery query(std::optional<std::string> group, std::optional<std::uint32_t> uid = {}, Seq since = 0,
                    std::size_t limit = 256) {
   return {std::move(group), uid, since, limit};

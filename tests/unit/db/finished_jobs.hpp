@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/core/effects.hpp"
 
@@ -19,6 +20,12 @@ inline core::FinishedPtr finished(JobId id, Seq seq, const std::string& group = 
   job->user = std::make_shared<const core::User>(core::User{uid, "user" + std::to_string(uid)});
   job->record = "{}";
   return job;
+}
+
+inline std::vector<Seq> seqs(const std::vector<core::FinishedPtr>& jobs) {
+  std::vector<Seq> all;
+  for (const auto& job : jobs) all.push_back(job->seq);
+  return all;
 }
 
 }  // namespace stint::db

@@ -4,53 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <deque>
 #include <functional>
 #include <optional>
 
 #include "tests/unit/db/finished_jobs.hpp"
+#include "tests/unit/db/loop.hpp"
 
 namespace stint::db {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Stands for the daemon's io_context: what is posted runs when the test says so.
-class Loop {
- public:
-  void post(std::function<void()> function) {
-    {
-      const std::lock_guard lock(mutex_);
-      posted_.push_back(std::move(function));
-      ++posts_;
-    }
-    arrived_.notify_one();
-  }
-  /// Runs what is posted until `done` holds; false after the deadline.
-  template <class Done>
-  [[nodiscard]] bool run_until(Done done) {
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
-    while (!done()) {
-      std::unique_lock lock(mutex_);
-      if (!arrived_.wait_until(lock, deadline, [this] { return !posted_.empty(); })) return false;
-      auto function = std::move(posted_.front());
-      posted_.pop_front();
-      lock.unlock();
-      function();
-    }
-    return true;
-  }
-  [[nodiscard]] std::size_t posts() {
-    const std::lock_guard lock(mutex_);
-    return posts_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::deque<std::function<void()>> posted_;
-  std::size_t posts_ = 0;
-};
 
 core::Persist finish(core::PersistNumber number, JobId id, Seq seq, const std::string& group = {}) {
   core::Persist persist{number, {}};

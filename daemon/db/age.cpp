@@ -1,0 +1,38 @@
+// The rule of age.hpp.
+#include "daemon/db/age.hpp"
+
+#include <algorithm>
+
+namespace stint::db {
+
+std::uint64_t kept_output_bytes(const core::FinishedJob& job) {
+  std::uint64_t bytes = 0;
+  for (const auto* content : {&job.end.stdout_content, &job.end.stderr_content}) {
+    if (*content) bytes += std::min((*content)->size.bytes, job.spec->output_limit);
+  }
+  return bytes;
+}
+
+std::vector<JobId> those_before(const std::vector<Aged>& oldest, Time time) {
+  std::vector<JobId> ids;
+  for (const auto& job : oldest) {
+    if (job.finished_at >= time) break;
+    ids.push_back(job.id);
+  }
+  return ids;
+}
+
+std::vector<JobId> those_overdue(const std::vector<Aged>& oldest, KeptTotals totals, const Retention& retention, Time now) {
+  std::vector<JobId> ids;
+  for (const auto& job : oldest) {
+    const bool past =
+        totals.jobs > retention.jobs || totals.output_bytes > retention.output_bytes || job.finished_at < now - retention.age;
+    if (!past) break;
+    ids.push_back(job.id);
+    --totals.jobs;
+    totals.output_bytes -= job.kept_bytes;
+  }
+  return ids;
+}
+
+}  // namespace stint::db

@@ -1,0 +1,39 @@
+// Which finished jobs are old enough to go: the rule of retention, over headers in the order of seq.
+//
+// Values and functions; any thread. Throws std::bad_alloc only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "daemon/db/store.hpp"
+
+namespace stint::db {
+
+/// What the rule needs of a finished job.
+struct Aged {
+  Seq seq = 0;
+  JobId id = 0;
+  Time finished_at{};
+  std::uint64_t kept_bytes = 0;
+};
+
+/// How much is kept in all.
+struct KeptTotals {
+  std::uint64_t jobs = 0;
+  std::uint64_t output_bytes = 0;
+  bool operator==(const KeptTotals&) const = default;
+};
+
+/// Of kept output, wherever it lies.
+[[nodiscard]] std::uint64_t kept_output_bytes(const core::FinishedJob& job);
+
+/// The first of `oldest` (ascending seq) that ended before `time`. Seqs are given in the order of time but for steps of
+/// the clock, so the first that is too young ends it: what an odd clock hides behind that one is found in its turn.
+[[nodiscard]] std::vector<JobId> those_before(const std::vector<Aged>& oldest, Time time);
+
+/// The first of `oldest` (ascending seq) that are past a bound, where `totals` are kept now.
+[[nodiscard]] std::vector<JobId> those_overdue(const std::vector<Aged>& oldest, KeptTotals totals, const Retention& retention,
+                                               Time now);
+
+}  // namespace stint::db

@@ -1,0 +1,141 @@
+// The steps of schema.hpp. What the columns mean:
+//
+//   state     one row. epoch: of the newest daemon. ids, seqs: all below are given away or reserved. jobs: rows of
+//             `job`. finished_jobs, kept_bytes: totals of `finished`, for retention.
+//   account   users by uid; the name is the newest one.
+//   spec      specifications that several jobs share (`uses` rows of job and finished) or that are long; others lie in
+//             `body` of their job. JSON as in job.submit; `marker` is JobSpec::item_marker.
+//   job       unfinished jobs. attempt: of the newest start, 0 where never started.
+//   finished  what anybody may still ask; `ending` is an EndReport (end_report_codec.hpp). Indexes on the user are made when
+//             there is a second one (fact_writer.cpp).
+//   label     groups that have, or had, a finished member.
+//   purged    ranges of ids whose records are gone.
+//
+// Times are microseconds since the epoch.
+#include "daemon/db/schema.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "common/error.hpp"
+#include "common/unique_fd.hpp"
+#include "daemon/core/effects.hpp"
+
+namespace stint::db {
+namespace {
+
+static_assert(static_cast<int>(core::Lane::program) == 0 && static_cast<int>(core::Lane::host) == 1 &&
+                  static_cast<int>(core::Lane::thread) == 2 && static_cast<int>(core::Lane::coroutine) == 3 &&
+                  core::lane_count == 4,
+              "lanes stand in job.lane: new ones go behind the others");
+static_assert(static_cast<int>(ExecutorKind::process) == 0 && static_cast<int>(ExecutorKind::thread) == 1 &&
+                  static_cast<int>(ExecutorKind::coroutine) == 2 && static_cast<int>(ExecutorKind::cluster) == 3,
+              "executors stand in job.executor: new ones go behind the others");
+static_assert(static_cast<int>(Outcome::succeeded) == 0 && static_cast<int>(Outcome::failed) == 1 &&
+                  static_cast<int>(Outcome::cancelled) == 2 && static_cast<int>(Outcome::timed_out) == 3 &&
+                  static_cast<int>(Outcome::lost) == 4 && static_cast<int>(Outcome::expired) == 5 &&
+                  static_cast<int>(Outcome::skipped) == 6,
+              "outcomes stand in finished.outcome: new ones go behind the others");
+
+/// Step n leads from version n to n + 1.
+constexpr std::array steps{
+    R"(CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), epoch INTEGER NOT NULL, ids INTEGER NOT NULL,
+         seqs INTEGER NOT NULL, jobs INTEGER NOT NULL, finished_jobs INTEGER NOT NULL, kept_bytes INTEGER NOT NULL) STRICT;
+       INSERT INTO state VALUES(1, 0, 1, 1, 0, 0, 0);
+       CREATE TABLE account(uid INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+       CREATE TABLE spec(id INTEGER PRIMARY KEY, uses INTEGER NOT NULL, marker TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+       CREATE TABLE job(id INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, cancelled INTEGER NOT NULL,
+         submitted_at INTEGER NOT NULL, executor INTEGER NOT NULL, lane INTEGER NOT NULL, uid INTEGER, parent INTEGER,
+         place INTEGER, spec INTEGER, item TEXT, body TEXT) STRICT;
+       CREATE TABLE finished(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, attempt INTEGER NOT NULL, outcome INTEGER NOT NULL,
+         finished_at INTEGER NOT NULL, kept_bytes INTEGER NOT NULL, label INTEGER, uid INTEGER, place INTEGER, spec INTEGER,
+         item TEXT, body TEXT, record TEXT NOT NULL, ending BLOB NOT NULL) STRICT;
+       CREATE UNIQUE INDEX finished_id ON finished(id);
+       CREATE INDEX finished_label ON finished(label, seq) WHERE label IS NOT NULL;
+       CREATE TABLE label(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+       CREATE TABLE purged(first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;)",
+};
+
+/// Files up to this size are checked whole at each start; of larger ones all that a start reads.
+constexpr std::int64_t checked_bytes_max = 16 << 20;
+
+constexpr std::string_view what_to_do =
+    ". Nothing was changed. Move the file away to start with an empty store, or put a good copy there";
+
+Error unreadable(const std::string& path, const std::string& what) {
+  return unavailable("the store " + path + " " + what + std::string(what_to_do), what);
+}
+
+std::int64_t size_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_size : 0;
+}
+
+}  // namespace
+
+std::int64_t schema_version() { return static_cast<std::int64_t>(steps.size()); }
+
+bool look_at_file(const std::string& path) {
+  constexpr std::string_view magic("SQLite format 3\0", 16);
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno != ENOENT) throw unavailable("the store " + path + " cannot be reached: " + std::strerror(errno), "no access");
+  } else {
+    if (!S_ISREG(status.st_mode)) throw unreadable(path, "is not a regular file");
+    if (status.st_size > 0) {
+      const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+      if (!file) throw unavailable("the store " + path + " cannot be read: " + std::strerror(errno), "no access");
+      std::array<char, magic.size()> start{};
+      const auto got = ::pread(file.get(), start.data(), start.size(), 0);
+      if (got != static_cast<ssize_t>(start.size()) || std::string_view(start.data(), start.size()) != magic) {
+        throw unreadable(path, "is not a database");
+      }
+      return true;
+    }
+  }
+  if (size_of(path + "-wal") > 0) throw unreadable(path, "is missing, but its log " + path + "-wal is there");
+  return false;
+}
+
+void check_database(Connection& connection, const std::string& path) {
+  try {
+    const std::int64_t version = connection.ask("PRAGMA user_version");
+    const std::int64_t owner = connection.ask("PRAGMA application_id");
+    // A file that was made but not yet filled when its maker died.
+    const bool blank = version == 0 && owner == 0 && connection.ask("SELECT count(*) FROM sqlite_schema") == 0;
+    if (blank) return;
+    if (owner != application_id) throw unreadable(path, "belongs to another program");
+    if (version > schema_version()) {
+      throw unavailable(
+          "the store " + path + " was written by a newer stint (layout " + std::to_string(version) + ", this one knows " +
+              std::to_string(schema_version()) +
+              "). Nothing was changed. Start that version again, or move the file away to start with an empty store",
+          "written by a newer version");
+    }
+    if (version < 1) throw unreadable(path, "is damaged: it has no version");
+    if (size_of(path) + size_of(path + "-wal") > checked_bytes_max) return;
+    Statement check = connection.prepare("PRAGMA quick_check(1)");
+    if (!check.step() || check.bytes(0) != "ok") {
+      throw unreadable(path, "is damaged: " + std::string(check.bytes(0)));
+    }
+  } catch (const SqliteError& error) {
+    const int primary = error.code() & 0xff;
+    if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT) throw unreadable(path, std::string("is damaged: ") + error.what());
+    throw;
+  }
+}
+
+void migrate(Connection& connection) {
+  const std::int64_t from = connection.ask("PRAGMA user_version");
+  for (auto step = static_cast<std::size_t>(from); step < steps.size(); ++step) connection.run(steps.at(step));
+  if (from == schema_version()) return;
+  connection.run("PRAGMA application_id=" + std::to_string(application_id));
+  connection.run("PRAGMA user_version=" + std::to_string(schema_version()));
+}
+
+}  // namespace stint::db

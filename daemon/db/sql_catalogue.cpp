@@ -1,0 +1,243 @@
+#include "daemon/db/sql_catalogue.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "common/limits.hpp"
+#include "daemon/db/end_report_codec.hpp"
+
+namespace stint::db {
+namespace {
+
+constexpr std::string_view columns =
+    "SELECT seq, id, attempt, outcome, finished_at, uid, place, spec, item, body, record, ending FROM finished ";
+enum Column { c_seq, c_id, c_attempt, c_outcome, c_finished_at, c_uid, c_place, c_spec, c_item, c_body, c_record, c_ending };
+
+std::string select(std::string_view rest) { return std::string(columns).append(rest); }
+
+/// What a finished job holds in memory, about.
+std::size_t bytes_of(const core::FinishedJob& job) {
+  std::size_t bytes = job.record.size();
+  if (job.end.stdout_content) bytes += job.end.stdout_content->bytes.size();
+  if (job.end.stderr_content) bytes += job.end.stderr_content->bytes.size();
+  if (const auto* const returned = std::get_if<EndReport::Returned>(&job.end.ending)) bytes += returned->result.text.size();
+  if (job.item) bytes += job.item->text.size();
+  return bytes;
+}
+
+/// Both lists in one order, cut to `limit`.
+template <class T, class Key>
+std::vector<T> merged(std::vector<T> left, std::vector<T> right, std::size_t limit, Key key) {
+  if (right.empty()) return left;
+  std::vector<T> all;
+  all.reserve(left.size() + right.size());
+  std::merge(std::make_move_iterator(left.begin()), std::make_move_iterator(left.end()), std::make_move_iterator(right.begin()),
+             std::make_move_iterator(right.end()), std::back_inserter(all),
+             [&key](const T& a, const T& b) { return key(a) < key(b); });
+  if (all.size() > limit) all.resize(limit);
+  return all;
+}
+
+}  // namespace
+
+SqlCatalogue::SqlCatalogue(Connection& connection)
+    : by_id_(connection.prepare(select("WHERE id = ?1"))),
+      by_seq_(connection.prepare(select("WHERE seq > ?1 ORDER BY seq LIMIT ?2"))),
+      by_user_(connection.prepare(select("WHERE uid = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2"))),
+      by_label_(connection.prepare(select("WHERE label = ?4 AND seq > ?1 AND (?3 IS NULL OR uid = ?3) ORDER BY seq LIMIT ?2"))),
+      by_id_range_(connection.prepare(select("WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2"))),
+      oldest_(connection.prepare("SELECT seq, id, finished_at, kept_bytes FROM finished ORDER BY seq LIMIT ?1")),
+      purged_(connection.prepare("SELECT last FROM purged WHERE first <= ?1 ORDER BY first DESC LIMIT 1")),
+      spec_(connection.prepare("SELECT body, marker FROM spec WHERE id = ?1")),
+      user_(connection.prepare("SELECT name FROM account WHERE uid = ?1")),
+      label_(connection.prepare("SELECT id FROM label WHERE name = ?1")),
+      floor_(static_cast<Seq>(connection.ask("SELECT max(seq) FROM finished"))),
+      newest_(floor_) {
+  totals_.jobs = static_cast<std::uint64_t>(connection.ask("SELECT finished_jobs FROM state"));
+  totals_.output_bytes = static_cast<std::uint64_t>(connection.ask("SELECT kept_bytes FROM state"));
+}
+
+// ---- questions
+
+Found SqlCatalogue::get(JobId id) const {
+  if (Found hot = hot_.get(id); hot.presence == Presence::found) return hot;
+  if (Found other = transient_.get(id); other.presence != Presence::never_existed) return other;
+  if (id > limits::id_max) return {};
+  {
+    const ResetAtEnd reset(by_id_);
+    if (by_id_.bind(1, id).step()) return {Presence::found, decode(by_id_)};
+  }
+  const ResetAtEnd reset(purged_);
+  if (purged_.bind(1, id).step() && purged_.natural(0) >= id) return {Presence::purged, nullptr};
+  return {};
+}
+
+std::vector<core::FinishedPtr> SqlCatalogue::results(const ResultsQuery& query) const {
+  if (query.limit == 0) return {};
+  return merged(query.since >= floor_ ? hot_.results(query) : stored_results(query), transient_.results(query), query.limit,
+                [](const core::FinishedPtr& job) { return job->seq; });
+}
+
+std::vector<core::FinishedPtr> SqlCatalogue::stored_results(const ResultsQuery& query) const {
+  const auto limit = static_cast<std::int64_t>(query.limit);
+  if (query.group) {
+    const auto label = label_row(*query.group);
+    if (!label) return {};
+    by_label_.bind(1, query.since).bind(2, limit).bind_optional(3, query.uid).bind(4, *label);
+    return read_page(by_label_, query.limit);
+  }
+  Statement& statement = query.uid ? by_user_ : by_seq_;
+  statement.bind(1, query.since).bind(2, limit);
+  if (query.uid) statement.bind(3, std::int64_t{*query.uid});
+  return read_page(statement, query.limit);
+}
+
+std::vector<core::FinishedPtr> SqlCatalogue::list(const ListQuery& query) const {
+  if (query.limit == 0 || query.after >= limits::id_max) return {};
+  by_id_range_.bind(1, query.after)
+      .bind(2, static_cast<std::int64_t>(query.limit))
+      .bind(3, std::min(query.up_to, limits::id_max));
+  return merged(read_page(by_id_range_, query.limit), transient_.list(query), query.limit,
+                [](const core::FinishedPtr& job) { return job->id; });
+}
+
+std::vector<JobId> SqlCatalogue::ended_before(Time time, std::size_t limit) const { return those_before(oldest(limit), time); }
+
+std::vector<JobId> SqlCatalogue::overdue(const Retention& retention, Time now, std::size_t limit) const {
+  KeptTotals totals = transient_.totals();
+  totals.jobs += totals_.jobs;
+  totals.output_bytes += totals_.output_bytes;
+  return those_overdue(oldest(limit), totals, retention, now);
+}
+
+bool SqlCatalogue::knows_group(const std::string& group) const {
+  return transient_.knows_group(group) || label_row(group).has_value();
+}
+
+std::vector<Aged> SqlCatalogue::oldest(std::size_t limit) const {
+  std::vector<Aged> stored;
+  if (limit == 0) return stored;
+  const ResetAtEnd reset(oldest_);
+  oldest_.bind(1, static_cast<std::int64_t>(limit));
+  while (oldest_.step()) {
+    stored.push_back({oldest_.natural(0), oldest_.natural(1), Time{Duration{oldest_.integer(2)}}, oldest_.natural(3)});
+  }
+  return merged(std::move(stored), transient_.oldest(limit), limit, [](const Aged& job) { return job.seq; });
+}
+
+// ---- rows
+
+std::vector<core::FinishedPtr> SqlCatalogue::read_page(Statement& query, std::size_t limit) const {
+  const ResetAtEnd reset(query);
+  std::vector<core::FinishedPtr> page;
+  page.reserve(std::min<std::size_t>(limit, 256));
+  while (query.step()) {
+    Found hot = hot_.get(query.natural(c_id));
+    page.push_back(hot.job ? std::move(hot.job) : decode(query));
+  }
+  return page;
+}
+
+core::FinishedPtr SqlCatalogue::decode(const Statement& row) const {
+  auto job = std::make_shared<core::FinishedJob>();
+  job->seq = row.natural(c_seq);
+  job->id = row.natural(c_id);
+  job->attempt = static_cast<Attempt>(row.natural(c_attempt));
+  const std::uint64_t outcome = row.natural(c_outcome);
+  if (outcome >= json::EnumNames<Outcome>::names.size()) {
+    throw StoreFailure("the outcome of job " + std::to_string(job->id) + " is none that this version knows");
+  }
+  job->outcome = static_cast<Outcome>(outcome);
+  job->finished_at = Time{Duration{row.integer(c_finished_at)}};
+  if (!row.is_null(c_uid)) job->user = user_of(row.integer(c_uid));
+  if (!row.is_null(c_place)) job->index = static_cast<std::uint32_t>(row.natural(c_place));
+  job->spec = spec_of(row, c_spec, c_body);
+  if (!row.is_null(c_item)) job->item = std::make_shared<const json::Raw>(json::Raw{std::string(row.bytes(c_item))});
+  job->record = row.bytes(c_record);
+  job->end = decode_end(row.bytes(c_ending), job->finished_at);
+  return job;
+}
+
+std::shared_ptr<const JobSpec> SqlCatalogue::spec_of(const Statement& row, int spec_column, int body_column) const {
+  if (row.is_null(spec_column)) return specs_.read(row.bytes(body_column));
+  const std::int64_t number = row.integer(spec_column);
+  if (auto known = specs_.find(number)) return known;
+  const ResetAtEnd reset(spec_);
+  if (!spec_.bind(1, number).step()) throw StoreFailure("a specification that jobs refer to is not there");
+  auto spec = specs_.decode(spec_.bytes(0));
+  spec->item_marker = spec_.bytes(1);
+  return specs_.put(number, std::move(spec));
+}
+
+std::shared_ptr<const core::User> SqlCatalogue::user_of(std::int64_t uid) const {
+  if (const auto known = users_.find(uid); known != users_.end()) return known->second;
+  const ResetAtEnd reset(user_);
+  if (!user_.bind(1, uid).step()) throw StoreFailure("the name of user " + std::to_string(uid) + " is not there");
+  auto user = std::make_shared<const core::User>(core::User{static_cast<std::uint32_t>(uid), std::string(user_.bytes(0))});
+  users_.emplace(uid, user);
+  return user;
+}
+
+bool SqlCatalogue::knows_user(const core::User& user) const {
+  const auto known = users_.find(user.uid);
+  return known != users_.end() && known->second->name == user.name;
+}
+
+std::optional<std::int64_t> SqlCatalogue::label_row(const std::string& name) const {
+  const ResetAtEnd reset(label_);
+  if (!label_.bind_text(1, name).step()) return std::nullopt;
+  return label_.integer(0);
+}
+
+// ---- what the writer tells
+
+bool SqlCatalogue::forget_transient(JobId id) {
+  transient_.forget(id);
+  return transient_.get(id).presence == Presence::purged;
+}
+
+void SqlCatalogue::finished(core::FinishedPtr job) {
+  ++totals_.jobs;
+  totals_.output_bytes += kept_output_bytes(*job);
+  if (job->seq <= newest_) {
+    // Out of order, or once more after a rollback: it is looked for on disk, and so is all before it.
+    if (job->seq > floor_) cool();
+    return;
+  }
+  newest_ = job->seq;
+  hot_order_.push_back({job->id, bytes_of(*job)});
+  hot_bytes_ += hot_order_.back().bytes;
+  hot_.add(std::move(job));
+  trim_hot();
+}
+
+void SqlCatalogue::trim_hot() {
+  while (hot_order_.size() > hot_jobs_max || hot_bytes_ > hot_bytes_max) {
+    const Hot oldest = hot_order_.front();
+    hot_order_.pop_front();
+    hot_bytes_ -= oldest.bytes;
+    if (const auto job = hot_.evict(oldest.id)) floor_ = job->seq;
+  }
+}
+
+void SqlCatalogue::forgotten(JobId id, std::uint64_t kept_bytes) {
+  --totals_.jobs;
+  totals_.output_bytes -= kept_bytes;
+  hot_.evict(id);
+}
+
+void SqlCatalogue::rolled_back(KeptTotals totals) {
+  totals_ = totals;
+  cool();
+  users_.clear();
+  specs_.forget_rows();
+}
+
+void SqlCatalogue::cool() {
+  floor_ = newest_;
+  hot_ = FinishedIndex();
+  hot_order_.clear();
+  hot_bytes_ = 0;
+}
+
+}  // namespace stint::db

@@ -1,0 +1,190 @@
+#include "daemon/db/sqlite_keeper.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "common/error.hpp"
+#include "daemon/db/recovery.hpp"
+
+namespace stint::db {
+namespace {
+
+constexpr std::string_view full_reason = "the disk is full";
+
+/// Pages of 4 KiB in the log from which it is copied into the database: between batches, and where the next one waits.
+constexpr int log_pages_idle = 1'024;
+constexpr int log_pages_busy = 8'192;
+
+int on_log(void* pages, sqlite3*, const char*, int in_log) {
+  *static_cast<int*>(pages) = in_log;
+  return SQLITE_OK;
+}
+
+bool has_new_work(const core::Persist& persist) { return std::ranges::any_of(persist.facts, core::refusable); }
+bool is_only_new_work(const core::Persist& persist) {
+  return !persist.facts.empty() && std::ranges::all_of(persist.facts, core::refusable);
+}
+
+Error cannot_open(const std::string& path, const SqliteError& error) {
+  const int primary = error.code() & 0xff;
+  if (error.no_room()) {
+    return unavailable("the store " + path + " cannot be opened: " + std::string(full_reason) + ". Make room and start again",
+                       std::string(full_reason));
+  }
+  if (primary == SQLITE_BUSY) {
+    return unavailable("the store " + path + " is in use by another program: end it, and start again", "in use");
+  }
+  return unavailable("the store " + path + " cannot be opened: " + error.what(), error.what());
+}
+
+}  // namespace
+
+SqliteKeeper::SqliteKeeper(SqliteOptions options)
+    : options_(std::move(options)), ballast_(options_.ballast_path, options_.ballast_bytes) {}
+
+Recovered SqliteKeeper::open() {
+  try {
+    connection_ = open_database(options_.path, options_.vfs, ballast_);
+    sqlite3_wal_hook(connection_->raw(), on_log, &log_pages_);
+    catalogue_ = std::make_unique<SqlCatalogue>(*connection_);
+    Recovered recovered = read_recovered(*connection_, *catalogue_);
+    try {
+      connection_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+    } catch (const SqliteError& error) {
+      if (!error.no_room()) throw;  // what is in the log is as durable there
+    }
+    writer_ = std::make_unique<FactWriter>(*connection_, *catalogue_);
+    static_cast<void>(ballast_.ensure());
+    return recovered;
+  } catch (const SqliteError& error) {
+    throw cannot_open(options_.path, error);
+  } catch (const StoreFailure& error) {
+    throw unavailable("the store " + options_.path + " cannot be read: " + error.what() +
+                          ". Move the file away to start with an empty store, or put a good copy there",
+                      error.what());
+  }
+}
+
+void SqliteKeeper::work(std::vector<Operation>& operations, BatchOutcome& outcome) {
+  if (failed_ || !writer_) {
+    operations.clear();
+    return;
+  }
+  try {
+    record(operations, outcome);
+  } catch (const std::exception& error) {
+    operations.clear();
+    fail(error.what(), outcome);
+  }
+}
+
+void SqliteKeeper::record(std::vector<Operation>& operations, BatchOutcome& outcome) {
+  if (stuck_ && std::chrono::steady_clock::now() < next_try_) {
+    hold_back(operations, outcome);
+    return;
+  }
+  bool with_new_work = ballast_.ensure();
+  while (!attempt(operations, with_new_work, outcome)) {
+    if (!with_new_work && !ballast_.release()) {
+      stuck_ = true;
+      next_try_ = std::chrono::steady_clock::now() + retry_pause();
+      hold_back(operations, outcome);
+      return;
+    }
+    with_new_work = false;
+  }
+  stuck_ = false;
+}
+
+bool SqliteKeeper::attempt(std::vector<Operation>& operations, bool with_new_work, BatchOutcome& outcome) {
+  CommitResult result;
+  std::vector<std::function<void()>> answers;
+  try {
+    for (auto& operation : operations) {
+      if (auto* const persist = std::get_if<core::Persist>(&operation)) {
+        writer_->record(*persist, with_new_work);
+        result.durable = std::max(result.durable, persist->number);
+        if (!with_new_work && has_new_work(*persist)) result.refused.push_back(persist->number);
+      } else {
+        answers.push_back(std::get<Question>(operation)(*catalogue_));
+      }
+    }
+    writer_->commit();
+  } catch (const SqliteError& error) {
+    if (!error.no_room()) throw;
+    writer_->roll_back();
+    return false;
+  }
+  operations.clear();
+  outcome.answers = std::move(answers);
+  if (result.durable == 0) return true;
+  durable_ = result.durable;
+  std::ranges::reverse(result.refused);  // newest first
+  if (!result.refused.empty()) result.reason = full_reason;
+  outcome.commit = std::move(result);
+  return true;
+}
+
+// What is new work and nothing else is decided: refused. The rest waits, and nothing is said of it.
+void SqliteKeeper::hold_back(std::vector<Operation>& operations, BatchOutcome& outcome) {
+  CommitResult result;
+  result.durable = durable_;
+  result.reason = full_reason;
+  std::vector<Operation> kept;
+  for (auto& operation : operations) {
+    auto* const persist = std::get_if<core::Persist>(&operation);
+    if (persist == nullptr) {
+      outcome.answers.push_back(std::get<Question>(operation)(*catalogue_));
+    } else if (persist->number == 0) {
+      writer_->record(*persist, false);
+    } else {
+      if (is_only_new_work(*persist)) {
+        result.refused.push_back(persist->number);
+        persist->facts.clear();
+      }
+      kept.push_back(std::move(operation));
+    }
+  }
+  operations = std::move(kept);
+  if (result.refused.empty()) return;
+  std::ranges::reverse(result.refused);
+  outcome.commit = std::move(result);
+}
+
+void SqliteKeeper::tidy(bool busy, BatchOutcome& outcome) {
+  if (failed_ || !writer_ || log_pages_ < std::max(checkpoint_at_, busy ? log_pages_busy : log_pages_idle)) return;
+  try {
+    checkpoint_at_ = 0;
+    connection_->checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+    log_pages_ = 0;
+  } catch (const SqliteError& error) {
+    if (error.no_room()) {
+      checkpoint_at_ = log_pages_ + log_pages_idle;
+    } else {
+      fail(error.what(), outcome);
+    }
+  }
+}
+
+void SqliteKeeper::fail(const std::string& reason, BatchOutcome& outcome) {
+  failed_ = true;
+  outcome = {};
+  outcome.failure = "the store " + options_.path + " failed: " + reason;
+}
+
+void SqliteKeeper::close() {
+  if (writer_ && !failed_) {
+    try {
+      connection_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+    } catch (const SqliteError&) {
+      // The log stays: the next start reads it.
+      failed_ = true;
+    }
+  }
+  writer_.reset();
+  catalogue_.reset();
+  connection_.reset();
+}
+
+}  // namespace stint::db

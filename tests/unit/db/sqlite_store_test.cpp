@@ -1,0 +1,248 @@
+// The store on disk from outside: what is recorded is there after it was closed or killed, and answers are whole.
+#include "daemon/db/sqlite_store.hpp"
+
+#include <gtest/gtest.h>
+
+#include "daemon/db/sqlite.hpp"
+#include "tests/unit/db/disk_store.hpp"
+#include "tests/unit/db/finished_jobs.hpp"
+#include "tests/unit/db/sample_facts.hpp"
+
+namespace stint::db {
+namespace {
+
+TEST(SqliteStore, ANewFileBeginsAtOneAndEachStartIsAnEpoch) {
+  DiskStore disk;
+  for (std::uint32_t epoch = 1; epoch <= 3; ++epoch) {
+    const Recovered recovered = disk.open();
+    EXPECT_EQ(recovered.epoch, epoch);
+    EXPECT_EQ(recovered.next_id, 1U);
+    EXPECT_EQ(recovered.next_seq, 1U);
+    EXPECT_TRUE(recovered.jobs.empty());
+    epoch == 2 ? disk.drop() : disk.close();
+  }
+}
+
+TEST(SqliteStore, AnUnfinishedJobComesBackWhole) {
+  DiskStore disk;
+  disk.open();
+  auto submit = submit_one(5, sample_spec("one"), 1000, 3);
+  submit.jobs[0].executor = ExecutorKind::thread;
+  submit.jobs[0].lane = core::Lane::thread;
+  disk.persist(submit);
+  disk.settle();
+  disk.drop();
+  for (int round = 0; round < 2; ++round) {
+    const Recovered recovered = disk.open();
+    ASSERT_EQ(recovered.jobs.size(), 1U);
+    const StoredJob& job = recovered.jobs[0];
+    EXPECT_EQ(job.id, 5U);
+    EXPECT_EQ(job.parent, 3U);
+    EXPECT_EQ(text_of(*job.spec), text_of(*submit.jobs[0].spec));
+    EXPECT_FALSE(job.item);
+    EXPECT_FALSE(job.index);
+    EXPECT_EQ(job.user->uid, 1000U);
+    EXPECT_EQ(job.user->name, "user1000");
+    EXPECT_EQ(job.submitted_at, submit.at);
+    EXPECT_EQ(job.executor, ExecutorKind::thread);
+    EXPECT_EQ(job.lane, core::Lane::thread);
+    EXPECT_EQ(job.attempt, 0U);
+    EXPECT_FALSE(job.cancelled);
+    EXPECT_EQ(recovered.next_id, 6U);
+    disk.close();
+  }
+}
+
+TEST(SqliteStore, StartsAndCancelsComeBack) {
+  DiskStore disk;
+  disk.open();
+  disk.persist(submit_one(1, sample_spec("a")), core::StartFact{1, 1});
+  disk.persist(submit_one(2, sample_spec("b")));
+  disk.persist(core::StartFact{2, 1});
+  disk.persist(core::StartFact{2, 2}, core::CancelFact{2});
+  disk.persist(submit_one(3, sample_spec("c")));
+  disk.settle();
+  const Recovered recovered = disk.reopen();
+  ASSERT_EQ(recovered.jobs.size(), 3U);
+  EXPECT_EQ(recovered.jobs[0].attempt, 1U);
+  EXPECT_FALSE(recovered.jobs[0].cancelled);
+  EXPECT_EQ(recovered.jobs[1].attempt, 2U);
+  EXPECT_TRUE(recovered.jobs[1].cancelled);
+  EXPECT_EQ(recovered.jobs[2].attempt, 0U);
+  disk.close();
+}
+
+TEST(SqliteStore, JobsOfATemplateShareOneSpecification) {
+  DiskStore disk;
+  disk.open();
+  auto spec = std::make_shared<JobSpec>(*sample_spec("{}", "g"));
+  spec->item_marker = "@@";
+  const auto submit = submit_items(10, 3, spec);
+  disk.persist(submit, core::StartFact{11, 1});
+  disk.persist(core::FinishFact{end_of(submit, 1, 1)});
+  disk.settle();
+  const Recovered recovered = disk.reopen();
+  ASSERT_EQ(recovered.jobs.size(), 2U);
+  EXPECT_EQ(recovered.jobs[0].spec, recovered.jobs[1].spec);
+  EXPECT_EQ(text_of(*recovered.jobs[0].spec), text_of(*spec));
+  EXPECT_EQ(recovered.jobs[0].item->text, "\"item0\"");
+  EXPECT_EQ(recovered.jobs[1].item->text, "\"item2\"");
+  EXPECT_EQ(recovered.jobs[1].index, 2U);
+  expect_same(*disk.get(11).job, *end_of(submit, 1, 1));
+
+  // The specification goes with the last job that uses it.
+  disk.persist(core::FinishFact{end_of(submit, 0, 2)}, core::FinishFact{end_of(submit, 2, 3)});
+  disk.persist(core::ForgetFact{{10, 11}});
+  disk.reopen();
+  expect_same(*disk.get(12).job, *end_of(submit, 2, 3));
+  disk.persist(core::ForgetFact{{12}});
+  disk.close();
+  EXPECT_EQ(Connection(disk.options().path, {}).ask("SELECT count(*) FROM spec"), 0);
+}
+
+TEST(SqliteStore, LongSpecificationsComeBackToo) {
+  DiskStore disk;
+  disk.open();
+  for (const std::size_t size : {100U, 2'000U, 2'049U, 100'000U}) {
+    const auto submit = submit_one(size, sample_spec(std::string(size, 'x')));
+    disk.persist(submit);
+    disk.persist(core::FinishFact{end_of(submit, 0, size)});
+  }
+  disk.reopen();
+  for (const std::size_t size : {100U, 2'000U, 2'049U, 100'000U}) {
+    EXPECT_EQ(disk.get(size).job->spec->command->back().size(), size);
+  }
+  disk.close();
+}
+
+TEST(SqliteStore, AFinishedJobIsWholeFromMemoryAndFromDisk) {
+  DiskStore disk;
+  disk.open();
+  const auto submit = submit_items(1, 2, sample_spec("{}", "g"));
+  const auto end = end_of(submit, 1, 9, std::string("\0\xff\n", 3));
+  disk.persist(submit);
+  disk.persist(core::FinishFact{end});
+  EXPECT_EQ(disk.get(2).job, end) << "what has just finished is not read again";
+  EXPECT_EQ(disk.durable(), 2U);
+  disk.drop();
+  EXPECT_EQ(disk.open().next_seq, 10U);
+  expect_same(*disk.get(2).job, *end);
+  EXPECT_EQ(disk.get(1).presence, Presence::never_existed) << "it is unfinished: the core knows it";
+  EXPECT_TRUE(disk.knows_group("g"));
+  EXPECT_FALSE(disk.knows_group("h"));
+  disk.close();
+}
+
+TEST(SqliteStore, AFinishOfAJobThatIsNotThereIsIgnored) {
+  DiskStore disk;
+  disk.open();
+  const auto submit = submit_one(1, sample_spec("a", "g"));
+  disk.persist(core::FinishFact{end_of(submit, 0, 1)});
+  EXPECT_EQ(disk.get(1).presence, Presence::never_existed);
+  disk.persist(submit);
+  disk.persist(core::FinishFact{end_of(submit, 0, 2)});
+  disk.persist(core::FinishFact{end_of(submit, 0, 3)});
+  EXPECT_EQ(disk.get(1).job->seq, 2U) << "a job ends once";
+  EXPECT_EQ(disk.results({}).size(), 1U);
+  disk.close();
+}
+
+TEST(SqliteStore, ForgottenIsPurgedAndStaysSo) {
+  DiskStore disk;
+  disk.open();
+  const auto submit = submit_items(1, 6, sample_spec("{}", "g"));
+  disk.persist(submit);
+  for (std::size_t i = 0; i < 5; ++i) disk.persist(core::FinishFact{end_of(submit, i, 10 + i)});
+  disk.persist(core::ForgetFact{{5, 3, 1, 99, 6}});
+  disk.persist(core::ForgetFact{{4}});
+  for (int round = 0; round < 2; ++round) {
+    for (const JobId id : {1U, 3U, 4U, 5U}) EXPECT_EQ(disk.get(id).presence, Presence::purged) << id;
+    EXPECT_EQ(disk.get(2).presence, Presence::found);
+    EXPECT_EQ(disk.get(6).presence, Presence::never_existed) << "unfinished jobs are not forgotten";
+    EXPECT_EQ(disk.get(99).presence, Presence::never_existed);
+    EXPECT_EQ(seqs(disk.results({})), (std::vector<Seq>{11}));
+    EXPECT_TRUE(disk.knows_group("g"));
+    const Recovered recovered = disk.reopen();
+    EXPECT_EQ(recovered.next_id, 7U);
+    EXPECT_EQ(recovered.next_seq, 15U) << "seqs of purged jobs are not given away again";
+    EXPECT_EQ(recovered.jobs.size(), 1U);
+  }
+  disk.close();
+  EXPECT_EQ(Connection(disk.options().path, {}).ask("SELECT count(*) FROM purged"), 2) << "1 and 3 to 5";
+}
+
+TEST(SqliteStore, WhatIsReservedIsNotGivenAwayAgain) {
+  DiskStore disk;
+  disk.open();
+  disk.persist(core::ReserveFact{1'000, 500});
+  disk.persist(core::ReserveFact{900, 600});
+  disk.settle();
+  const Recovered recovered = disk.reopen();
+  EXPECT_EQ(recovered.next_id, 1'000U);
+  EXPECT_EQ(recovered.next_seq, 600U);
+  disk.close();
+}
+
+TEST(SqliteStore, JobsThatAreNotDurableAreMergedInAndGoWithTheProcess) {
+  DiskStore disk;
+  disk.open();
+  const auto durable = submit_items(1, 4, sample_spec("{}", "g"));
+  const auto other = submit_items(10, 4, sample_spec("{}", "g"));
+  disk.persist(durable);
+  disk.persist(core::FinishFact{end_of(durable, 0, 1)});
+  disk.remember(end_of(other, 0, 2));
+  disk.persist(core::FinishFact{end_of(durable, 1, 3)});
+  disk.remember(end_of(other, 1, 4));
+  for (const ResultsQuery& query :
+       {ResultsQuery{}, ResultsQuery{.group = "g", .uid = {}}, ResultsQuery{.group = {}, .uid = 1000}}) {
+    EXPECT_EQ(seqs(disk.results(query)), (std::vector<Seq>{1, 2, 3, 4}));
+  }
+  EXPECT_EQ(seqs(disk.results({.group = {}, .uid = {}, .since = 1, .limit = 2})), (std::vector<Seq>{2, 3}));
+  EXPECT_EQ(seqs(disk.list({.after = 0, .up_to = 100})), (std::vector<Seq>{1, 3, 2, 4}));
+  EXPECT_EQ(disk.ended_before(Time{std::chrono::seconds(4)}, 9), (std::vector<JobId>{1, 10, 2}));
+  const Retention few{.age = std::chrono::hours(1), .jobs = 2, .output_bytes = 1'000};
+  EXPECT_EQ(disk.overdue(few, Time{std::chrono::seconds(9)}, 9), (std::vector<JobId>{1, 10}));
+  disk.persist(core::ForgetFact{{10}});
+  EXPECT_EQ(disk.get(10).presence, Presence::purged);
+  disk.reopen();
+  EXPECT_EQ(disk.get(10).presence, Presence::purged);
+  EXPECT_EQ(disk.get(11).presence, Presence::never_existed);
+  EXPECT_EQ(seqs(disk.results({})), (std::vector<Seq>{1, 3}));
+  disk.close();
+}
+
+TEST(SqliteStore, ResultsOfSeveralUsers) {
+  DiskStore disk;
+  disk.open();
+  for (JobId id = 1; id <= 9; ++id) {
+    const auto submit = submit_one(id, sample_spec("x", id % 2 == 0 ? "even" : ""), id % 3 == 0 ? 1 : 1000);
+    disk.persist(submit);
+    disk.persist(core::FinishFact{end_of(submit, 0, id)});
+  }
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(seqs(disk.results({.group = {}, .uid = 1})), (std::vector<Seq>{3, 6, 9}));
+    EXPECT_EQ(seqs(disk.results({.group = {}, .uid = 1000, .since = 2, .limit = 2})), (std::vector<Seq>{4, 5}));
+    EXPECT_EQ(seqs(disk.results({.group = "even", .uid = 1})), (std::vector<Seq>{6}));
+    EXPECT_EQ(seqs(disk.results({.group = "even", .uid = {}, .since = 2})), (std::vector<Seq>{4, 6, 8}));
+    EXPECT_TRUE(disk.results({.group = "odd", .uid = {}}).empty());
+    EXPECT_TRUE(disk.results({.group = {}, .uid = 7}).empty());
+    EXPECT_TRUE(disk.results({.group = {}, .uid = {}, .since = 0, .limit = 0}).empty());
+    disk.reopen();
+  }
+  disk.close();
+}
+
+TEST(SqliteStore, ClosedOrNeverRecoveredItStillCallsBack) {
+  Loop loop;
+  TemporaryFolder folder;
+  const SqliteOptions options{folder.file("stint.db"), {}, 0, {}};
+  SqliteStore store([&](std::function<void()> function) { loop.post(std::move(function)); }, options);
+  bool closed = false;
+  store.close([&] { closed = true; });
+  EXPECT_FALSE(closed);
+  EXPECT_TRUE(loop.run_until([&] { return closed; }));
+  EXPECT_THROW(store.persist({}), std::logic_error);
+}
+
+}  // namespace
+}  // namespace stint::db
