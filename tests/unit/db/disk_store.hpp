@@ -70,12 +70,15 @@ class DiskStore {
     return open();
   }
 
+  core::PersistNumber persist_all(std::vector<core::Fact> facts) {
+    store_->persist({++newest_, std::move(facts)});
+    return newest_;
+  }
   template <class... Facts>
   core::PersistNumber persist(Facts... facts) {
-    core::Persist handed{++newest_, {}};
-    (handed.facts.emplace_back(std::move(facts)), ...);
-    store_->persist(std::move(handed));
-    return newest_;
+    std::vector<core::Fact> all;
+    (all.emplace_back(std::move(facts)), ...);
+    return persist_all(std::move(all));
   }
   /// Of a job that is not durable.
   void remember(core::FinishedPtr job) {
@@ -88,8 +91,13 @@ class DiskStore {
     EXPECT_TRUE(loop_.run_until([this] { return durable_ == newest_ || failure_; }));
   }
 
+  std::vector<Found> get(const std::vector<JobId>& ids) {
+    return wait<std::vector<Found>>([&](auto set) { store_->get(ids, set); });
+  }
+  /// Nothing where the store has failed.
   Found get(JobId id) {
-    return wait<Found>([&](auto set) { store_->get({id}, [set](std::vector<Found> all) { set(all.at(0)); }); });
+    const auto all = get(std::vector<JobId>{id});
+    return all.empty() ? Found{} : all.front();
   }
   std::vector<core::FinishedPtr> results(ResultsQuery query) {
     return wait<std::vector<core::FinishedPtr>>([&](auto set) { store_->results(query, set); });

@@ -1,0 +1,238 @@
+#include "tests/unit/db/plain_store.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "daemon/db/age.hpp"
+#include "tests/unit/db/sample_facts.hpp"
+
+namespace stint::db {
+
+void PlainStore::apply(const core::Persist& persist, bool with_new_work) {
+  for (const auto& fact : persist.facts) {
+    if (!with_new_work && core::refusable(fact)) continue;
+    if (const auto* const submitted = std::get_if<core::SubmitFact>(&fact)) {
+      submit(*submitted);
+    } else if (const auto* const start = std::get_if<core::StartFact>(&fact)) {
+      if (unfinished_.contains(start->id)) unfinished_[start->id].attempt = start->attempt;
+    } else if (const auto* const cancel = std::get_if<core::CancelFact>(&fact)) {
+      if (unfinished_.contains(cancel->id)) unfinished_[cancel->id].cancelled = true;
+    } else if (const auto* const ended = std::get_if<core::FinishFact>(&fact)) {
+      finish(*ended, persist.number != 0);
+    } else if (const auto* const forgotten = std::get_if<core::ForgetFact>(&fact)) {
+      for (const JobId id : forgotten->ids) forget(id);
+    } else if (const auto* const reserved = std::get_if<core::ReserveFact>(&fact)) {
+      next_id_ = std::max(next_id_, reserved->ids);
+      next_seq_ = std::max(next_seq_, reserved->seqs);
+    }
+  }
+}
+
+void PlainStore::submit(const core::SubmitFact& fact) {
+  for (std::size_t i = 0; i < fact.jobs.size(); ++i) {
+    const auto& job = fact.jobs[i];
+    unfinished_[fact.first + i] = StoredJob{.id = fact.first + i,
+                                            .parent = fact.parent,
+                                            .spec = job.spec,
+                                            .item = job.item,
+                                            .index = job.index,
+                                            .user = fact.user,
+                                            .submitted_at = fact.at,
+                                            .executor = job.executor,
+                                            .lane = job.lane};
+  }
+  next_id_ = std::max(next_id_, fact.first + fact.jobs.size());
+}
+
+void PlainStore::finish(const core::FinishFact& fact, bool durable) {
+  if (durable && unfinished_.erase(fact.job->id) == 0) return;
+  by_seq_[fact.job->seq] = fact.job;
+  by_id_[fact.job->id] = fact.job;
+  if (durable) {
+    next_seq_ = std::max(next_seq_, fact.job->seq + 1);
+  } else {
+    transient_.insert(fact.job->id);
+  }
+  if (fact.job->spec->group) {
+    groups_.insert(*fact.job->spec->group);
+    if (durable) durable_groups_.insert(*fact.job->spec->group);
+  }
+}
+
+void PlainStore::forget(JobId id) {
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  by_seq_.erase(found->second->seq);
+  by_id_.erase(found);
+  transient_.erase(id);
+  purged_.insert(id);
+}
+
+void PlainStore::restart() {
+  for (const JobId id : transient_) {
+    by_seq_.erase(by_id_[id]->seq);
+    by_id_.erase(id);
+  }
+  transient_.clear();
+  groups_ = durable_groups_;
+}
+
+Presence PlainStore::presence(JobId id) const {
+  if (by_id_.contains(id)) return Presence::found;
+  return purged_.contains(id) ? Presence::purged : Presence::never_existed;
+}
+
+std::vector<core::FinishedPtr> PlainStore::results(const ResultsQuery& query) const {
+  std::vector<core::FinishedPtr> page;
+  for (const auto& [seq, job] : by_seq_) {
+    if (seq <= query.since || page.size() == query.limit) continue;
+    if (query.group && job->spec->group != query.group) continue;
+    if (query.uid && job->user->uid != *query.uid) continue;
+    page.push_back(job);
+  }
+  return page;
+}
+
+std::vector<core::FinishedPtr> PlainStore::list(const ListQuery& query) const {
+  std::vector<core::FinishedPtr> page;
+  for (const auto& [id, job] : by_id_) {
+    if (id > query.after && id <= query.up_to && page.size() < query.limit) page.push_back(job);
+  }
+  return page;
+}
+
+std::vector<JobId> PlainStore::ended_before(Time time, std::size_t limit) const {
+  std::vector<JobId> ids;
+  for (const auto& [seq, job] : by_seq_) {
+    if (job->finished_at < time && ids.size() < limit) ids.push_back(job->id);
+  }
+  return ids;
+}
+
+std::vector<JobId> PlainStore::overdue(const Retention& retention, Time now, std::size_t limit) const {
+  std::uint64_t jobs = by_seq_.size();
+  std::uint64_t bytes = 0;
+  for (const auto& [seq, job] : by_seq_) bytes += kept_output_bytes(*job);
+  std::vector<JobId> ids;
+  for (const auto& [seq, job] : by_seq_) {
+    const bool past = jobs > retention.jobs || bytes > retention.output_bytes || now - job->finished_at > retention.age;
+    if (!past || ids.size() == limit) break;
+    ids.push_back(job->id);
+    --jobs;
+    bytes -= kept_output_bytes(*job);
+  }
+  return ids;
+}
+
+namespace {
+
+std::string describe(const StoredJob& job) {
+  return std::to_string(job.id) + " parent " + std::to_string(job.parent) + " spec " + text_of(*job.spec) + " item " +
+         (job.item ? job.item->text : "none") + " index " + (job.index ? std::to_string(*job.index) : "none") + " user " +
+         std::to_string(job.user->uid) + " " + job.user->name + " at " +
+         std::to_string(job.submitted_at.time_since_epoch().count()) + " on " + std::to_string(static_cast<int>(job.executor)) +
+         " " + std::to_string(static_cast<int>(job.lane)) + " attempt " + std::to_string(job.attempt) +
+         (job.cancelled ? " cancelled" : "");
+}
+
+std::string describe(const core::FinishedJob& job) {
+  return std::to_string(job.id) + " seq " + std::to_string(job.seq) + " attempt " + std::to_string(job.attempt) + " outcome " +
+         std::to_string(static_cast<int>(job.outcome)) + " at " + std::to_string(job.finished_at.time_since_epoch().count()) +
+         " user " + std::to_string(job.user->uid) + " " + job.user->name + " spec " + text_of(*job.spec) + " item " +
+         (job.item ? job.item->text : "none") + " index " + (job.index ? std::to_string(*job.index) : "none") + " record " +
+         job.record;
+}
+
+std::string describe(const std::vector<core::FinishedPtr>& jobs) {
+  std::string all;
+  for (const auto& job : jobs) all += describe(*job) + "; ";
+  return all;
+}
+
+std::string describe(const std::vector<JobId>& ids) {
+  std::string all;
+  for (const JobId id : ids) all += std::to_string(id) + " ";
+  return all;
+}
+
+/// Endings have no text of their own.
+bool same_ends(const std::vector<core::FinishedPtr>& a, const std::vector<core::FinishedPtr>& b) {
+  return std::ranges::equal(a, b, [](const auto& one, const auto& other) { return one->end == other->end; });
+}
+
+template <class T>
+std::string compare(const std::string& what, const T& found, const T& wanted) {
+  const std::string is = describe(found);
+  const std::string should = describe(wanted);
+  return is == should ? std::string() : what + ": it is [" + is + "] and should be [" + should + "]";
+}
+
+std::string compare_pages(const std::string& what, const std::vector<core::FinishedPtr>& found,
+                          const std::vector<core::FinishedPtr>& wanted) {
+  std::string is = compare(what, found, wanted);
+  if (is.empty() && !same_ends(found, wanted)) is = what + ": the endings are not the same";
+  return is;
+}
+
+/// Pages through everything, so that their borders are seen too.
+std::string compare_results(DiskStore& disk, const PlainStore& model, ResultsQuery query) {
+  for (;;) {
+    const auto wanted = model.results(query);
+    const std::string what = "results of " + query.group.value_or("all") + " since " + std::to_string(query.since);
+    if (auto differs = compare_pages(what, disk.results(query), wanted); !differs.empty()) return differs;
+    if (wanted.empty()) return {};
+    query.since = wanted.back()->seq;
+  }
+}
+
+}  // namespace
+
+std::string difference(const Recovered& recovered, const PlainStore& model) {
+  if (recovered.next_id != model.next_id()) return "next id " + std::to_string(recovered.next_id);
+  if (recovered.next_seq != model.next_seq()) return "next seq " + std::to_string(recovered.next_seq);
+  std::string found;
+  std::string wanted;
+  for (const auto& job : recovered.jobs) found += describe(job) + "; ";
+  for (const auto& [id, job] : model.unfinished()) wanted += describe(job) + "; ";
+  return found == wanted ? std::string() : "unfinished: it is [" + found + "] and should be [" + wanted + "]";
+}
+
+std::string difference(DiskStore& disk, const PlainStore& model) {
+  std::vector<JobId> ids(model.next_id() + 2);
+  std::iota(ids.begin(), ids.end(), JobId{0});
+  const auto all = disk.get(ids);
+  for (const JobId id : ids) {
+    const Presence found = all.at(id).presence;
+    if (found != model.presence(id)) return "job " + std::to_string(id) + " is " + std::to_string(static_cast<int>(found));
+  }
+  std::vector<std::optional<std::string>> groups{std::nullopt, "no such group"};
+  for (const auto& group : model.groups()) groups.emplace_back(group);
+  for (const auto& group : groups) {
+    if (group && disk.knows_group(*group) != model.groups().contains(*group)) return "group " + *group;
+    for (const auto uid : {std::optional<std::uint32_t>{}, std::optional<std::uint32_t>{1000}, std::optional<std::uint32_t>{1}}) {
+      for (const std::size_t limit : {1'000U, 7U}) {
+        if (auto differs = compare_results(disk, model, {group, uid, 0, limit}); !differs.empty()) return differs;
+      }
+    }
+  }
+  const std::vector<ListQuery> lists{{0, model.next_id(), 1'000}, {3, model.next_id() / 2, 5}, {7, 3, 5}};
+  for (const auto& query : lists) {
+    if (auto differs = compare_pages("list", disk.list(query), model.list(query)); !differs.empty()) return differs;
+  }
+  const Time middle{std::chrono::seconds(model.next_seq() / 2)};
+  if (auto differs = compare("ended before", disk.ended_before(middle, 10), model.ended_before(middle, 10)); !differs.empty()) {
+    return differs;
+  }
+  const std::uint64_t jobs = model.finished().size();
+  const std::vector<Retention> retentions{{std::chrono::hours(1), jobs / 2, 1U << 20U},
+                                          {std::chrono::hours(1), jobs, jobs * 3},
+                                          {middle.time_since_epoch(), jobs, 1U << 20U}};
+  for (const auto& retention : retentions) {
+    const Time now{std::chrono::seconds(model.next_seq())};
+    const auto wanted = model.overdue(retention, now, 50);
+    if (auto differs = compare("overdue", disk.overdue(retention, now, 50), wanted); !differs.empty()) return differs;
+  }
+  return {};
+}
+
+}  // namespace stint::db
