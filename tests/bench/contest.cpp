@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 
 namespace stint::bench {
@@ -11,7 +12,7 @@ double now_seconds() { return std::chrono::duration<double>(std::chrono::steady_
 
 double quantile(std::vector<double> values, double q) {
   std::ranges::sort(values);
-  const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5);
+  const auto at = static_cast<std::size_t>(std::lround(q * static_cast<double>(values.size() - 1)));
   return values.at(at);
 }
 

@@ -20,7 +20,7 @@ class Load : public testing::Test {
   ~Load() override { std::filesystem::remove_all(directory_); }
 
   std::filesystem::path file(const std::string& name, const std::string& text) {
-    const auto path = directory_ / name;
+    auto path = directory_ / name;
     std::ofstream(path) << text;
     return path;
   }

@@ -113,7 +113,9 @@ void Simulation::settle() {
   }
   while (store_.has_work() || timer_ || !scheduler_.idle()) {
     now_ += Duration(1'000);
-    const bool any = (store_.has_work() && commit(0)) | timer() | (started() || ended());
+    bool any = store_.has_work() && commit(0);
+    any = timer() || any;
+    any = started() || ended() || any;
     if (!any) throw std::logic_error("jobs are left and nothing can happen any more");
   }
   if (!held_.empty()) throw std::logic_error("effects are held though everything is durable");

@@ -143,7 +143,7 @@ TEST(HostProtocol, RefusesWhatIsPastABound) {
 }
 
 TEST(HostProtocol, SurvivesNoise) {
-  std::mt19937_64 random(::testing::UnitTest::GetInstance()->random_seed());
+  std::mt19937_64 random(static_cast<std::uint64_t>(::testing::UnitTest::GetInstance()->random_seed()));
   std::vector<std::string> seeds;
   for (const auto& frame : frames::all()) seeds.push_back(host_protocol::encode(frame).substr(0, 300));
   int accepted = 0;
