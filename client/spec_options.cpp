@@ -88,7 +88,7 @@ JobSpec SpecOptions::build(const std::vector<std::string>& words) const {
 void SpecOptions::set_work(JobSpec& spec, const std::vector<std::string>& words) const {
   const int kinds = int(!words.empty()) + int(shell_.has_value()) + int(task_.has_value());
   if (kinds == 0) throw UsageError("nothing to run: give a program with its arguments, --shell TEXT, or --task NAME");
-  if (kinds > 1) throw UsageError("one of: a program with its arguments, --shell TEXT, or --task NAME");
+  if (kinds > 1) throw UsageError("only one of: a program with its arguments, --shell TEXT, or --task NAME");
   if (args_ && !task_) throw UsageError("--args stands only beside --task");
   for (std::size_t i = 0; i < words.size(); ++i) require_utf8(words[i], "argument " + std::to_string(i));
   if (!words.empty()) spec.command = words;
