@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 
 #include "client/record.hpp"
 #include "client/render.hpp"
@@ -93,6 +94,15 @@ std::string age_text(double since_epoch) {
   if (seconds < hour) return whole(seconds / minute, "m");
   if (seconds < day) return whole(seconds / hour, "h");
   return whole(seconds / day, "d");
+}
+
+std::string clock_text(double since_epoch) {
+  const auto seconds = static_cast<std::time_t>(since_epoch);
+  std::tm local{};
+  if (::localtime_r(&seconds, &local) == nullptr) return std::to_string(since_epoch);
+  std::array<char, 32> text{};
+  const auto length = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local);
+  return {text.data(), length};
 }
 
 std::string bytes_text(std::uint64_t bytes) {

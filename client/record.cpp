@@ -75,7 +75,7 @@ std::string ending_of(const nlohmann::json& record) {
   const std::string message = text_at(record, "error.message");
   if (message.empty()) return text;
   const std::string kind = text_at(record, "error.kind");
-  if (kind == "spawn") return "not started: " + message;
+  if (kind == "spawn") return "could not be started: " + message;
   return text + ": " + message + (kind.empty() || kind == outcome ? "" : " (" + kind + ")");
 }
 

@@ -169,15 +169,22 @@ void print_object(const OutputForm& form, const nlohmann::json& object) {
 
 namespace {
 
-void flatten(const nlohmann::json& object, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
+/// What a person reads where a script gets the value itself.
+std::string shown(const std::string& key, const nlohmann::json& value, bool terminal) {
+  if (terminal && key.ends_with("_at") && value.is_number()) return clock_text(value.get<double>());
+  return value.is_string() ? value.get<std::string>() : dumped(value, -1);
+}
+
+void flatten(const nlohmann::json& object, const std::string& prefix, bool terminal,
+             std::vector<std::pair<std::string, std::string>>& out) {
   for (const auto& [key, value] : object.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
     if (value.is_object() && !value.empty() && key != "args" && key != "result") {
-      flatten(value, path, out);
+      flatten(value, path, terminal, out);
     } else if (key == "command") {
       out.emplace_back(path, shell_words(value));
     } else {
-      out.emplace_back(path, value.is_string() ? value.get<std::string>() : dumped(value, -1));
+      out.emplace_back(path, shown(key, value, terminal));
     }
   }
 }
@@ -185,9 +192,9 @@ void flatten(const nlohmann::json& object, const std::string& prefix, std::vecto
 }  // namespace
 
 void print_fields(const nlohmann::json& object) {
-  std::vector<std::pair<std::string, std::string>> fields;
-  flatten(object, "", fields);
   const bool terminal = is_terminal(STDOUT_FILENO);
+  std::vector<std::pair<std::string, std::string>> fields;
+  flatten(object, "", terminal, fields);
   std::size_t width = 0;
   for (const auto& [key, value] : fields) width = std::max(width, display_width(key));
   std::string text;

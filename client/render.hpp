@@ -73,12 +73,15 @@ class Renderer {
 void print_document(const nlohmann::json& document);
 /// The document as the chosen form wants it; for answers that are one object.
 void print_object(const OutputForm& form, const nlohmann::json& object);
-/// Key and value a line: aligned on a terminal, tab-separated in a pipe. Nested objects become dotted keys.
+/// Key and value a line: aligned on a terminal, with times by the clock; tab-separated in a pipe, as they are. Nested objects
+/// become dotted keys.
 void print_fields(const nlohmann::json& object);
 
 [[nodiscard]] std::string duration_text(double seconds);
 /// How long ago a time (seconds since the epoch) was.
 [[nodiscard]] std::string age_text(double since_epoch);
+/// A time (seconds since the epoch) by the clock of this place, to the second.
+[[nodiscard]] std::string clock_text(double since_epoch);
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes);
 
 /// The columns in which jobs are shown.

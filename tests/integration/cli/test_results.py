@@ -99,6 +99,16 @@ def test_list_in_its_forms(cli):
     assert "did you mean 'running'" in cli.fails(64, "list", "--state", "runing")
 
 
+def test_times_are_for_whoever_reads_them(cli):
+    number = submit(cli, "true")
+    cli.out("wait", number)
+    begun = json.loads(cli.out("show", "--json", number))["started_at"]
+    assert f"started_at\t{begun}" in cli.out("show", number)
+    text, code = cli.terminal("show", number, env={"TZ": "UTC-2"}).finish()
+    assert code == 0
+    assert time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(begun + 7200)) in text
+
+
 def test_list_on_a_terminal(cli):
     submit(cli, "--group", "screen", "--name", "evil\x1b]0;title\x07", "echo", "x" * 300)
     cli("wait", "--group", "screen")

@@ -30,7 +30,7 @@ def test_signal_program_not_found_not_executable(cli, tmp_path):
     assert cli("run", "--shell", "kill -9 $$").returncode == 137
     done = cli("run", "no-such-program")
     assert done.returncode == 127
-    assert b"not started: 'no-such-program' was not found" in done.stderr and b"(spawn)" not in done.stderr
+    assert b"could not be started: 'no-such-program' was not found" in done.stderr and b"(spawn)" not in done.stderr
     (tmp_path / "text").write_text("x")
     assert cli("run", tmp_path / "text").returncode == 126
 
