@@ -14,6 +14,10 @@ from proxy import Proxy
 BIG = "i=0; while [ $i -lt 40000 ]; do echo line $i of many; i=$((i+1)); done"
 BIG_TEXT = "".join(f"line {i} of many\n" for i in range(40000))
 
+# Of several answers of job.output, so that a break comes behind the first of them.
+LARGE = "seq 400000"
+LARGE_TEXT = "".join(f"{i}\n" for i in range(1, 400_001))
+
 
 @pytest.fixture
 def proxy(daemon, tmp_path):
@@ -187,12 +191,12 @@ def test_results(far, proxy, cli, order):
 
 
 def test_large_outputs_of_results(far, proxy, cli):
-    cli.out("submit", "--group", "large", "--shell", BIG)
-    cli.out("submit", "--group", "large", "--shell", BIG)
-    proxy.cut_each(200_000, times=3)
+    cli.out("submit", "--group", "large", "--shell", LARGE)
+    cli.out("submit", "--group", "large", "--shell", LARGE)
+    proxy.cut_each(1_500_000, times=2)
     done = far("results", "--group", "large", "--output")
     assert done.returncode == 0 and proxy.cuts_left == 0
-    assert done.stdout.decode() == BIG_TEXT * 2
+    assert done.stdout.decode() == LARGE_TEXT * 2
 
 
 def test_map(far, proxy):
@@ -203,10 +207,10 @@ def test_map(far, proxy):
 
 
 def test_large_outputs_of_map(far, proxy):
-    proxy.cut_each(200_000, times=4)
-    done = far("map", "-k", "--shell", BIG, ":::", 1, 2, 3)
+    proxy.cut_each(1_500_000, times=3)
+    done = far("map", "-k", "--shell", LARGE, ":::", 1, 2, 3)
     assert done.returncode == 0 and proxy.cuts_left == 0
-    assert done.stdout.decode() == BIG_TEXT * 3
+    assert done.stdout.decode() == LARGE_TEXT * 3
 
 
 def test_map_whose_submit_is_not_answered(far, proxy):
