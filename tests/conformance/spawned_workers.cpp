@@ -18,7 +18,7 @@ sockaddr_un address_of(const std::filesystem::path& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.native().size() >= sizeof address.sun_path) throw std::runtime_error("the socket's path is too long");
-  std::strcpy(address.sun_path, path.c_str());
+  path.native().copy(address.sun_path, sizeof address.sun_path - 1);
   return address;
 }
 
