@@ -10,8 +10,6 @@ namespace stint::db {
 namespace {
 
 constexpr std::size_t label_rows_max = 1'024;
-/// How many groups without members go at once, and how many new ones come before the next look.
-constexpr std::int64_t labels_trimmed = 1'000;
 
 std::int64_t micros(Time time) { return time.time_since_epoch().count(); }
 
@@ -29,9 +27,11 @@ bool is_of(JobId id, const core::SubmitFact* submit) { return submit != nullptr 
 
 }  // namespace
 
-FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue)
+FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int64_t groups_max)
     : connection_(connection),
       catalogue_(catalogue),
+      groups_max_(groups_max),
+      labels_trim_at_(groups_max),
       begin_(connection.prepare("BEGIN IMMEDIATE")),
       commit_(connection.prepare("COMMIT")),
       insert_job_(connection.prepare("INSERT INTO job(id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, "
@@ -49,6 +49,9 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue)
                              "?8, ?9 FROM job WHERE id = ?2")),
       delete_job_(connection.prepare("DELETE FROM job WHERE id = ?1")),
       insert_label_(connection.prepare("INSERT INTO label(name) VALUES(?1)")),
+      trim_labels_(
+          connection.prepare("DELETE FROM label WHERE id IN (SELECT id FROM label WHERE id < (SELECT max(id) FROM label) "
+                             "AND NOT EXISTS (SELECT 1 FROM finished WHERE finished.label = label.id) ORDER BY id LIMIT ?1)")),
       forget_(connection.prepare("DELETE FROM finished WHERE id = ?1 RETURNING kept_bytes, spec")),
       purged_around_(connection.prepare("SELECT first, last FROM purged WHERE first <= ?1 ORDER BY first DESC LIMIT 1")),
       delete_purged_(connection.prepare("DELETE FROM purged WHERE first BETWEEN ?1 AND ?2")),
@@ -216,13 +219,12 @@ std::int64_t FactWriter::label(const std::string& name) {
   return *row;
 }
 
+// A hundredth at a time, so that looking for those without members costs each new group little.
 void FactWriter::trim_labels() {
-  connection_.run(
-      "DELETE FROM label WHERE id IN (SELECT id FROM label WHERE id < (SELECT max(id) FROM label) AND NOT EXISTS "
-      "(SELECT 1 FROM finished WHERE finished.label = label.id) ORDER BY id LIMIT " +
-      std::to_string(labels_trimmed) + ")");
+  const std::int64_t some = groups_max_ / 100 + 1;
+  trim_labels_.bind(1, labels_ - groups_max_ + some).run();
   labels_ -= connection_.changes();
-  labels_trim_at_ = std::max(labels_max, labels_) + labels_trimmed;
+  labels_trim_at_ = std::max(groups_max_, labels_ + some);
   label_rows_.clear();
 }
 

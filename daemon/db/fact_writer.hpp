@@ -20,10 +20,9 @@ class FactWriter {
  public:
   /// Longer specifications have a row of their own, which is not written again when their job starts or ends.
   static constexpr std::size_t inline_spec_bytes_max = 2'048;
-  /// Of groups whose members are all purged so many are still known, the newest.
-  static constexpr std::int64_t labels_max = 100'000;
 
-  FactWriter(Connection& connection, SqlCatalogue& catalogue);
+  /// Of groups whose members are all purged the newest `groups_max` are still known, give or take a hundredth.
+  FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int64_t groups_max);
 
   /// Finishes of non-durable jobs (number 0) are taken out of the Persist: recording it again does not repeat them.
   void record(core::Persist& persist, bool with_new_work);
@@ -68,8 +67,9 @@ class FactWriter {
   State state_;
   State stored_state_;
   KeptTotals stored_totals_;
+  const std::int64_t groups_max_;
   std::int64_t labels_ = 0;
-  std::int64_t labels_trim_at_ = labels_max;
+  std::int64_t labels_trim_at_;
   std::map<std::string, std::int64_t> label_rows_;  // of groups that finished lately
   std::string ending_;
 
@@ -86,6 +86,7 @@ class FactWriter {
   Statement finish_;
   Statement delete_job_;
   Statement insert_label_;
+  Statement trim_labels_;
   Statement forget_;
   Statement purged_around_;
   Statement delete_purged_;

@@ -7,6 +7,7 @@
 
 #include "common/error.hpp"
 #include "common/unique_fd.hpp"
+#include "daemon/db/disk.hpp"
 #include "daemon/db/schema.hpp"
 
 namespace stint::db {
@@ -29,15 +30,6 @@ void settle_before_reading(Connection& connection) {
   connection.run("PRAGMA synchronous=FULL");
   connection.run("PRAGMA secure_delete=FAST");
   connection.run("PRAGMA journal_size_limit=67108864");
-}
-
-void begin_epoch(Connection& connection) {
-  Statement mode = connection.prepare("PRAGMA journal_mode=WAL");
-  if (!mode.step() || mode.bytes(0) != "wal") throw StoreFailure("the file system cannot hold a write-ahead log");
-  mode.reset();
-  connection.run("BEGIN IMMEDIATE");
-  migrate(connection);
-  connection.run("UPDATE state SET epoch = epoch + 1; COMMIT");
 }
 
 StoredJob stored_job(const Statement& row, const SqlCatalogue& catalogue) {
@@ -63,21 +55,23 @@ StoredJob stored_job(const Statement& row, const SqlCatalogue& catalogue) {
 
 }  // namespace
 
-std::unique_ptr<Connection> open_database(const std::string& path, const std::string& vfs, Ballast& ballast) {
+std::unique_ptr<Connection> open_database(const std::string& path, const std::string& vfs) {
   const auto slash = path.find_last_of('/');
   refuse_network_file_system(slash == std::string::npos ? "." : path.substr(0, slash + 1));
   if (!look_at_file(path)) make_file(path);
   auto connection = std::make_unique<Connection>(path, vfs);
   settle_before_reading(*connection);
   check_database(*connection, path);
-  try {
-    begin_epoch(*connection);
-  } catch (const SqliteError& error) {
-    if (!error.no_room() || !ballast.release()) throw;
-    if (connection->in_transaction()) connection->run("ROLLBACK");
-    begin_epoch(*connection);
-  }
   return connection;
+}
+
+void begin_epoch(Connection& connection) {
+  Statement mode = connection.prepare("PRAGMA journal_mode=WAL");
+  if (!mode.step() || mode.bytes(0) != "wal") throw StoreFailure("the file system cannot hold a write-ahead log");
+  mode.reset();
+  connection.run("BEGIN IMMEDIATE");
+  migrate(connection);
+  connection.run("UPDATE state SET epoch = epoch + 1");
 }
 
 Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) {

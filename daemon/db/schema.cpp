@@ -22,7 +22,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/error.hpp"
 #include "common/unique_fd.hpp"
 #include "daemon/core/effects.hpp"
 
@@ -67,16 +66,16 @@ constexpr std::int64_t checked_bytes_max = 16 << 20;
 constexpr std::string_view what_to_do =
     ". Nothing was changed. Move the file away to start with an empty store, or put a good copy there";
 
-Error unreadable(const std::string& path, const std::string& what) {
-  return unavailable("the store " + path + " " + what + std::string(what_to_do), what);
-}
-
 std::int64_t size_of(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 ? status.st_size : 0;
 }
 
 }  // namespace
+
+Error unreadable_store(const std::string& path, const std::string& what) {
+  return unavailable("the store " + path + " " + what + std::string(what_to_do), what);
+}
 
 std::int64_t schema_version() { return static_cast<std::int64_t>(steps.size()); }
 
@@ -86,47 +85,40 @@ bool look_at_file(const std::string& path) {
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno != ENOENT) throw unavailable("the store " + path + " cannot be reached: " + std::strerror(errno), "no access");
   } else {
-    if (!S_ISREG(status.st_mode)) throw unreadable(path, "is not a regular file");
+    if (!S_ISREG(status.st_mode)) throw unreadable_store(path, "is not a regular file");
     if (status.st_size > 0) {
       const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
       if (!file) throw unavailable("the store " + path + " cannot be read: " + std::strerror(errno), "no access");
       std::array<char, magic.size()> start{};
       const auto got = ::pread(file.get(), start.data(), start.size(), 0);
       if (got != static_cast<ssize_t>(start.size()) || std::string_view(start.data(), start.size()) != magic) {
-        throw unreadable(path, "is not a database");
+        throw unreadable_store(path, "is not a database");
       }
       return true;
     }
   }
-  if (size_of(path + "-wal") > 0) throw unreadable(path, "is missing, but its log " + path + "-wal is there");
+  if (size_of(path + "-wal") > 0) throw unreadable_store(path, "is missing, but its log " + path + "-wal is there");
   return false;
 }
 
 void check_database(Connection& connection, const std::string& path) {
-  try {
-    const std::int64_t version = connection.ask("PRAGMA user_version");
-    const std::int64_t owner = connection.ask("PRAGMA application_id");
-    // A file that was made but not yet filled when its maker died.
-    const bool blank = version == 0 && owner == 0 && connection.ask("SELECT count(*) FROM sqlite_schema") == 0;
-    if (blank) return;
-    if (owner != application_id) throw unreadable(path, "belongs to another program");
-    if (version > schema_version()) {
-      throw unavailable(
-          "the store " + path + " was written by a newer stint (layout " + std::to_string(version) + ", this one knows " +
-              std::to_string(schema_version()) +
-              "). Nothing was changed. Start that version again, or move the file away to start with an empty store",
-          "written by a newer version");
-    }
-    if (version < 1) throw unreadable(path, "is damaged: it has no version");
-    if (size_of(path) + size_of(path + "-wal") > checked_bytes_max) return;
-    Statement check = connection.prepare("PRAGMA quick_check(1)");
-    if (!check.step() || check.bytes(0) != "ok") {
-      throw unreadable(path, "is damaged: " + std::string(check.bytes(0)));
-    }
-  } catch (const SqliteError& error) {
-    const int primary = error.code() & 0xff;
-    if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT) throw unreadable(path, std::string("is damaged: ") + error.what());
-    throw;
+  const std::int64_t version = connection.ask("PRAGMA user_version");
+  const std::int64_t owner = connection.ask("PRAGMA application_id");
+  // A file that was made but not yet filled when its maker died.
+  const bool blank = version == 0 && owner == 0 && connection.ask("SELECT count(*) FROM sqlite_schema") == 0;
+  if (blank) return;
+  if (owner != application_id) throw unreadable_store(path, "belongs to another program");
+  if (version > schema_version()) {
+    throw unavailable("the store " + path + " was written by a newer stint (layout " + std::to_string(version) +
+                          ", this one knows " + std::to_string(schema_version()) +
+                          "). Nothing was changed. Start that version again, or move the file away to start with an empty store",
+                      "written by a newer version");
+  }
+  if (version < 1) throw unreadable_store(path, "is damaged: it has no version");
+  if (size_of(path) + size_of(path + "-wal") > checked_bytes_max) return;
+  Statement check = connection.prepare("PRAGMA quick_check(1)");
+  if (!check.step() || check.bytes(0) != "ok") {
+    throw unreadable_store(path, "is damaged: " + std::string(check.bytes(0)));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "common/error.hpp"
 #include "daemon/db/sqlite.hpp"
 
 namespace stint::db {
@@ -16,6 +17,9 @@ inline constexpr std::int64_t application_id = 0x73746e74;
 
 /// The version that this program writes.
 [[nodiscard]] std::int64_t schema_version();
+
+/// The refusal of a file that `what` ("is damaged: …").
+[[nodiscard]] Error unreadable_store(const std::string& path, const std::string& what);
 
 /// Looks at the file without SQLite and without writing: throws where it is there and is no database, or where a log lies
 /// beside a database that is gone. True where there is a database; false where there is nothing yet.

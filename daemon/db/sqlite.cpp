@@ -1,9 +1,16 @@
 #include "daemon/db/sqlite.hpp"
 
+#include <array>
 #include <cerrno>
 
 namespace stint::db {
 namespace {
+
+/// Statistics of memory take a mutex at each allocation; too late where somebody else uses SQLite already, and no harm.
+void configure_once() {
+  static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(once);
+}
 
 /// A null pointer would bind NULL instead of nothing.
 const char* start_of(std::string_view text) { return text.data() == nullptr ? "" : text.data(); }
@@ -16,6 +23,7 @@ bool SqliteError::no_room() const {
 }
 
 Connection::Connection(const std::string& path, const std::string& vfs) {
+  configure_once();
   sqlite3* db = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                                    vfs.empty() ? nullptr : vfs.c_str());
@@ -55,6 +63,20 @@ int Connection::checkpoint(int mode) {
   const int code = sqlite3_wal_checkpoint_v2(db_.get(), nullptr, mode, &in_log, &copied);
   if (code != SQLITE_OK) fail(code);
   return in_log - copied;
+}
+
+void Connection::lengthen_log(std::uint64_t bytes) {
+  sqlite3_file* log = nullptr;
+  const int found = sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log));
+  if (found != SQLITE_OK) fail(found);
+  if (log == nullptr || log->pMethods == nullptr) return;
+  static constexpr std::array<char, 64U << 10U> zeros{};
+  int code = SQLITE_OK;
+  for (std::uint64_t at = 0; at < bytes && code == SQLITE_OK; at += zeros.size()) {
+    code = log->pMethods->xWrite(log, zeros.data(), static_cast<int>(zeros.size()), static_cast<sqlite3_int64>(at));
+  }
+  if (code == SQLITE_OK) code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  if (code != SQLITE_OK) throw SqliteError(code, 0, sqlite3_errstr(code));
 }
 
 Statement& Statement::bind(int at, std::int64_t value) {

@@ -6,6 +6,7 @@
 
 #include "common/error.hpp"
 #include "daemon/db/recovery.hpp"
+#include "daemon/db/schema.hpp"
 
 namespace stint::db {
 namespace {
@@ -15,7 +16,6 @@ constexpr std::string_view full_reason = "the disk is full";
 /// Pages of 4 KiB in the log from which it is copied into the database: between batches, and where the next one waits.
 constexpr int log_pages_idle = 1'024;
 constexpr int log_pages_busy = 8'192;
-
 int on_log(void* pages, sqlite3*, const char*, int in_log) {
   *static_cast<int*>(pages) = in_log;
   return SQLITE_OK;
@@ -35,6 +35,8 @@ Error cannot_open(const std::string& path, const SqliteError& error) {
   if (primary == SQLITE_BUSY) {
     return unavailable("the store " + path + " is in use by another program: end it, and start again", "in use");
   }
+  if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
+    return unreadable_store(path, std::string("is damaged: ") + error.what());
   return unavailable("the store " + path + " cannot be opened: " + error.what(), error.what());
 }
 
@@ -45,25 +47,36 @@ SqliteKeeper::SqliteKeeper(SqliteOptions options)
 
 Recovered SqliteKeeper::open() {
   try {
-    connection_ = open_database(options_.path, options_.vfs, ballast_);
-    sqlite3_wal_hook(connection_->raw(), on_log, &log_pages_);
-    catalogue_ = std::make_unique<SqlCatalogue>(*connection_);
-    Recovered recovered = read_recovered(*connection_, *catalogue_);
     try {
-      connection_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+      return open_once();
     } catch (const SqliteError& error) {
-      if (!error.no_room()) throw;  // what is in the log is as durable there
+      let_go();
+      if (!error.no_room() || !ballast_.release()) throw;
+      return open_once();
     }
-    writer_ = std::make_unique<FactWriter>(*connection_, *catalogue_);
-    static_cast<void>(ballast_.ensure());
-    return recovered;
   } catch (const SqliteError& error) {
     throw cannot_open(options_.path, error);
   } catch (const StoreFailure& error) {
-    throw unavailable("the store " + options_.path + " cannot be read: " + error.what() +
-                          ". Move the file away to start with an empty store, or put a good copy there",
-                      error.what());
+    throw unreadable_store(options_.path, std::string("is damaged: ") + error.what());
   }
+}
+
+Recovered SqliteKeeper::open_once() {
+  connection_ = open_database(options_.path, options_.vfs);
+  sqlite3_wal_hook(connection_->raw(), on_log, &log_pages_);
+  begin_epoch(*connection_);
+  catalogue_ = std::make_unique<SqlCatalogue>(*connection_);
+  Recovered recovered = read_recovered(*connection_, *catalogue_);
+  connection_->run("COMMIT");
+  try {
+    connection_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+    connection_->lengthen_log(options_.log_bytes);
+  } catch (const SqliteError& error) {
+    if (!error.no_room()) throw;  // what is in the log is as durable there
+  }
+  writer_ = std::make_unique<FactWriter>(*connection_, *catalogue_, options_.groups_max);
+  static_cast<void>(ballast_.ensure());
+  return recovered;
 }
 
 void SqliteKeeper::work(std::vector<Operation>& operations, BatchOutcome& outcome) {
@@ -182,6 +195,10 @@ void SqliteKeeper::close() {
       failed_ = true;
     }
   }
+  let_go();
+}
+
+void SqliteKeeper::let_go() {
   writer_.reset();
   catalogue_.reset();
   connection_.reset();

@@ -30,6 +30,8 @@ class SqliteKeeper final : public Keeper {
   void close() override;
 
  private:
+  [[nodiscard]] Recovered open_once();
+  void let_go();
   void record(std::vector<Operation>& operations, BatchOutcome& outcome);
   /// False where there was no room, and then nothing has happened.
   [[nodiscard]] bool attempt(std::vector<Operation>& operations, bool with_new_work, BatchOutcome& outcome);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -20,7 +21,10 @@ namespace stint::db {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "stint-db-XXXXXX").string();
+    // In memory where that can be: what a sync costs is of no interest here.
+    const std::filesystem::path shared = "/dev/shm";
+    const bool in_memory = ::access(shared.c_str(), W_OK) == 0;
+    std::string name = ((in_memory ? shared : std::filesystem::temp_directory_path()) / "stint-db-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
     path_ = name;
   }
@@ -36,7 +40,11 @@ class TemporaryFolder {
 class DiskStore {
  public:
   explicit DiskStore(std::string vfs = {})
-      : options_{folder_.file("stint.db"), folder_.file("ballast"), 1U << 20U, std::move(vfs)} {}
+      : options_{.path = folder_.file("stint.db"),
+                 .ballast_path = folder_.file("ballast"),
+                 .ballast_bytes = 1U << 20U,
+                 .log_bytes = 64U << 10U,
+                 .vfs = std::move(vfs)} {}
 
   [[nodiscard]] SqliteOptions& options() { return options_; }
   [[nodiscard]] Loop& loop() { return loop_; }

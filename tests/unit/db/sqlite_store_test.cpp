@@ -235,7 +235,7 @@ TEST(SqliteStore, ResultsOfSeveralUsers) {
 TEST(SqliteStore, ClosedOrNeverRecoveredItStillCallsBack) {
   Loop loop;
   TemporaryFolder folder;
-  const SqliteOptions options{folder.file("stint.db"), {}, 0, {}};
+  const SqliteOptions options{.path = folder.file("stint.db"), .ballast_path = {}, .ballast_bytes = 0, .vfs = {}};
   SqliteStore store([&](std::function<void()> function) { loop.post(std::move(function)); }, options);
   bool closed = false;
   store.close([&] { closed = true; });
