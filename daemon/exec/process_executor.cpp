@@ -79,15 +79,11 @@ void ProcessExecutor::start(Order order) {
   waiting_.push_back(std::move(order));
 }
 
-// While there are slots, the one with the fewest runs; then the one whose slots have the fewest runs waiting for them.
+// A runner starts one program at a time, so the runs are spread evenly, those that wait for a slot too.
 RunnerLink* ProcessExecutor::choose_runner() const {
-  const auto cost = [this](const RunnerLink& link) {
-    const auto runs = static_cast<double>(link.runs().size());
-    return free_slots_ > 0 ? runs : (link.lacking() + 1.0) / (link.slots() + 0.01);
-  };
   RunnerLink* best = nullptr;
   for (const auto& [name, link] : runners_) {
-    if (link->is_open() && (best == nullptr || cost(*link) < cost(*best))) best = link.get();
+    if (link->is_open() && (best == nullptr || link->runs().size() < best->runs().size())) best = link.get();
   }
   return best;
 }
@@ -105,14 +101,16 @@ void ProcessExecutor::begin(RunnerLink& link, const Order& order) {
   link.begin(make_begin(order), with_slot);
 }
 
-/// A slot goes where a run waits for one.
+/// Each slot goes where a run waits for one, to the runner that has the fewest.
 void ProcessExecutor::deal_slots() {
-  for (const auto& [name, link] : runners_) {
-    if (free_slots_ == 0) return;
-    const std::uint32_t slots = link->is_open() ? std::min(link->lacking(), free_slots_) : 0;
-    if (slots == 0) continue;
-    free_slots_ -= slots;
-    link->grant(slots);
+  for (; free_slots_ > 0; --free_slots_) {
+    RunnerLink* best = nullptr;
+    for (const auto& [name, link] : runners_) {
+      if (!link->is_open() || link->lacking() == 0) continue;
+      if (best == nullptr || link->slots() < best->slots()) best = link.get();
+    }
+    if (best == nullptr) return;
+    best->grant(1);
   }
 }
 

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
+#include <utility>
 
 #include "common/limits.hpp"
 #include "daemon/worker/run_end.hpp"
@@ -56,14 +58,25 @@ void Program::on_spawned(SpawnTask& task) {
   record_.pid = pid_;
   record_.start_ticks = result.start_ticks;
   host_.write_slot(slot_, record_);
-  host_.send(RunStarted{order_.run, pid_, result.started_at});
+  started_at_ = result.started_at;
   open_input(std::move(result.input));
   open_stream(out_, std::move(result.out), order_.out);
   open_stream(err_, std::move(result.err), order_.err);
   if (order_.timeout) arm(*order_.timeout, &Program::on_timeout);
   if (early_exit_) return on_exit(*early_exit_);
-  answer_parked();
   if (stop_wanted_) stop(force_wanted_);
+}
+
+void Program::settle() {
+  if (settled_ || phase_ != Phase::running) return;
+  tell_start();
+  for (Stream* stream : {&out_, &err_}) watch_stream(*stream);
+  answer_parked();
+}
+
+void Program::tell_start() {
+  if (std::exchange(settled_, true)) return;
+  host_.send(RunStarted{order_.run, pid_, started_at_});
 }
 
 void Program::on_exit(const ChildExit& exit) {
@@ -71,6 +84,7 @@ void Program::on_exit(const ChildExit& exit) {
     early_exit_ = exit;
     return;
   }
+  tell_start();
   exit_ = exit;
   finished_at_ = wall_now();
   phase_ = Phase::leftovers;
@@ -82,6 +96,7 @@ void Program::on_exit(const ChildExit& exit) {
   const bool keeps = order_.leftovers == Leftovers::keep && !stopped_ && !timed_out_;
   if (keeps || (streams_at_end() && !orphans_alive())) return end();
   // Something is left, of this run or of another.
+  for (Stream* stream : {&out_, &err_}) watch_stream(*stream);
   if (!killing) {
     wish_ = Wish::probe;
     if (terminated_) arm(leftovers_grace, &Program::kill_tree);
@@ -238,8 +253,16 @@ void Program::open_stream(Stream& stream, UniqueFd pipe, const OutputOrder& outp
   if (output.output != OutputKind::capture) return;
   stream.capture.emplace(std::move(pipe), order_.output_limit,
                          output_path(host_.hello().out_dir, order_.run.job, order_.run.attempt, stream.name));
-  stream.watch = std::make_unique<Watch>(host_.loop(), stream.capture->fd(), EPOLLIN,
-                                         [this, &stream](std::uint32_t) { on_readable(stream); });
+}
+
+void Program::watch_stream(Stream& stream) {
+  if (!stream.capture || stream.capture->at_end() || stream.watch) return;
+  try {
+    stream.watch = std::make_unique<Watch>(host_.loop(), stream.capture->fd(), EPOLLIN,
+                                           [this, &stream](std::uint32_t) { on_readable(stream); });
+  } catch (const std::system_error&) {
+    stop(true);  // no memory in the kernel to watch it with: it must not run unseen
+  }
 }
 
 void Program::on_readable(Stream& stream) {

@@ -50,6 +50,9 @@ class Program {
   /// Notes in the slot file that it is about to begin.
   void begin();
   void on_spawned(SpawnTask& task);
+  /// It has lived for a while: its start is told and its output watched. What is over before costs neither, its output
+  /// lies in its pipes until it is drained at the end.
+  void settle();
   void on_exit(const ChildExit& exit);
   void stop(bool force);
   void signal(const SignalRun& question);
@@ -75,6 +78,8 @@ class Program {
 
   Stream& stream(StreamName of) { return of == StreamName::out ? out_ : err_; }
   void open_stream(Stream& stream, UniqueFd pipe, const OutputOrder& output);
+  void watch_stream(Stream& stream);
+  void tell_start();
   void on_readable(Stream& stream);
   bool drain(Stream& stream);
   void drain_all();
@@ -98,6 +103,8 @@ class Program {
   std::size_t slot_;
   SlotRecord record_;
   Phase phase_ = Phase::spawning;
+  bool settled_ = false;
+  Time started_at_{};
   Wish wish_ = Wish::none;
   pid_t pid_ = 0;
   std::string spawn_failure_;

@@ -60,7 +60,8 @@ class Runner final : public ProgramHost {
   void on_recorded(const Run& run);
   void begin_waiting();
   void begin(Begin order);
-  void on_spawns_done();
+  void take_spawned();
+  void settle_programs();
   void on_child_signal();
   void scan();
   void end_of_turn();
@@ -97,6 +98,12 @@ class Runner final : public ProgramHost {
     Program* program = nullptr;
   };
   std::vector<Spawning> spawning_;
+  struct Fresh {
+    Program* program = nullptr;
+    Clock::time_point since;
+  };
+  std::deque<Fresh> fresh_;  // spawned, not settled, oldest first
+  Timer settle_timer_{loop_, [this] { settle_programs(); }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
@@ -123,7 +130,10 @@ Runner::Runner(WorkerPlace place)
       child_signals_(child_signal_fd()) {
   child_watch_ = std::make_unique<Watch>(loop_, child_signals_.get(), EPOLLIN, [this](std::uint32_t) { on_child_signal(); });
   listen_watch_ = std::make_unique<Watch>(loop_, place_.listener.get(), EPOLLIN, [this](std::uint32_t) { on_connect(); });
-  spawn_watch_ = std::make_unique<Watch>(loop_, spawner_.done_fd(), EPOLLIN, [this](std::uint32_t) { on_spawns_done(); });
+  spawn_watch_ = std::make_unique<Watch>(loop_, spawner_.done_fd(), EPOLLIN, [this](std::uint32_t) {
+    spawner_.clear_done_fd();
+    take_spawned();
+  });
   connect_timer_.arm_in(connect_deadline);
 }
 
@@ -144,6 +154,7 @@ void Runner::on_connect() {
 }
 
 void Runner::on_link(std::uint32_t events) {
+  take_spawned();  // what is asked next may be about them
   try {
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
         link_.receive([this](const FrameView& frame) { on_frame(frame); }) == PacketLink::Receive::closed) {
@@ -202,6 +213,7 @@ void Runner::on_begin(Begin order) {
   if (programs_.contains(order.run) || unrecorded_.contains(order.run)) throw Decoder::malformed();
   if (order.with_slot) ++free_slots_;
   waiting_.push_back(std::move(order));
+  begin_waiting();  // at once: the next frame may be about it
 }
 
 bool Runner::give_back(const Run& run) {
@@ -225,7 +237,6 @@ void Runner::begin_waiting() {
     waiting_.pop_front();
     begin(std::move(order));
   }
-  if (free_slots_ > 0) link_.post(SlotsFree{std::exchange(free_slots_, 0)});
 }
 
 void Runner::begin(Begin order) {
@@ -250,28 +261,43 @@ void Runner::begin(Begin order) {
   spawning_.push_back({task, program.get()});
   programs_.emplace(run, std::move(program));
   spawner_.submit(std::move(task));
+  if (!settle_timer_.is_armed()) settle_timer_.arm_in(Spawner::quick);
 }
 
-void Runner::on_spawns_done() {
+void Runner::take_spawned() {
+  if (spawning_.empty()) return;
   for (const auto& task : spawner_.take_done()) {
     const auto found =
         std::find_if(spawning_.begin(), spawning_.end(), [&](const Spawning& entry) { return entry.task == task; });
     Program* program = found->program;
     spawning_.erase(found);
-    if (task->result.failure.empty()) by_pid_[task->result.pid.load()] = program;
-    try {
-      program->on_spawned(*task);
-    } catch (const std::system_error&) {
-      program->stop(true);  // its pipes cannot be watched (memory, descriptors): it must not run unseen
+    if (task->result.failure.empty()) {
+      by_pid_[task->result.pid.load()] = program;
+      fresh_.push_back({program, task->submitted_at});
+      if (!settle_timer_.is_armed()) settle_timer_.arm(task->submitted_at + Spawner::quick);
     }
+    program->on_spawned(*task);
   }
+}
+
+void Runner::settle_programs() {
+  take_spawned();
+  const auto now = Clock::now();
+  while (!fresh_.empty() && fresh_.front().since + Spawner::quick <= now) {
+    fresh_.front().program->settle();
+    fresh_.pop_front();
+  }
+  if (!fresh_.empty()) return settle_timer_.arm(fresh_.front().since + Spawner::quick);
+  // A spawn that is not quick any more says itself when it is done.
+  const auto due = spawning_.empty() ? now : spawning_.back().task->submitted_at + Spawner::quick;
+  if (due > now) settle_timer_.arm(due);
 }
 
 void Runner::on_child_signal() {
   std::array<signalfd_siginfo, 16> infos{};
   while (::read(child_signals_.get(), infos.data(), sizeof infos) > 0) {
   }
-  on_spawns_done();
+  take_spawned();
   while (const auto exit = reap_child()) {
     if (const auto known = by_pid_.find(exit->pid); known != by_pid_.end()) {
       Program* program = known->second;
@@ -331,10 +357,12 @@ void Runner::scan() {
 void Runner::end_of_turn() {
   for (Program* program : ended_) {
     by_pid_.erase(program->pid());
+    std::erase_if(fresh_, [program](const Fresh& fresh) { return fresh.program == program; });
     programs_.erase(program->run());
   }
   ended_.clear();
   if (!orphaned_) begin_waiting();
+  if (!orphaned_ && free_slots_ > 0) link_.post(SlotsFree{std::exchange(free_slots_, 0)});
   flush();
   if (orphaned_ && programs_.empty()) loop_.stop();
 }

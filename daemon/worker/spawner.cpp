@@ -22,6 +22,7 @@ Spawner::~Spawner() {
 }
 
 void Spawner::submit(std::shared_ptr<SpawnTask> task) {
+  task->submitted_at = std::chrono::steady_clock::now();
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back(std::move(task));
@@ -29,9 +30,12 @@ void Spawner::submit(std::shared_ptr<SpawnTask> task) {
   wake_.notify_one();
 }
 
-std::vector<std::shared_ptr<SpawnTask>> Spawner::take_done() {
+void Spawner::clear_done_fd() {
   eventfd_t count = 0;
   ::eventfd_read(done_event_.get(), &count);
+}
+
+std::vector<std::shared_ptr<SpawnTask>> Spawner::take_done() {
   const std::lock_guard lock(mutex_);
   return std::exchange(done_, {});
 }
@@ -45,9 +49,11 @@ void Spawner::work() {
     queue_.pop_front();
     lock.unlock();
     spawn(task->plan, task->result);
+    const bool failed = !task->result.failure.empty();
+    const auto submitted_at = task->submitted_at;
     lock.lock();
     done_.push_back(std::move(task));
-    if (done_.size() == 1) ::eventfd_write(done_event_.get(), 1);
+    if (failed || std::chrono::steady_clock::now() - submitted_at >= quick) ::eventfd_write(done_event_.get(), 1);
   }
 }
 

@@ -7,6 +7,7 @@
 // of one that is spawned beside it and be taken for its leftover. Used from the loop's thread only.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -22,6 +23,7 @@ namespace stint::worker {
 struct SpawnTask {
   SpawnPlan plan;
   SpawnResult result;
+  std::chrono::steady_clock::time_point submitted_at;
 };
 
 class Spawner {
@@ -31,9 +33,14 @@ class Spawner {
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
 
+  /// Whoever submits looks at what is done after this time by himself: only what takes longer, or fails, wakes him.
+  static constexpr std::chrono::milliseconds quick{1};
+
   void submit(std::shared_ptr<SpawnTask> task);
-  /// Readable when tasks are done.
+  /// Readable when there is a task done that was not quick.
   [[nodiscard]] int done_fd() const { return done_event_.get(); }
+  /// To be called when done_fd is readable.
+  void clear_done_fd();
   [[nodiscard]] std::vector<std::shared_ptr<SpawnTask>> take_done();
 
  private:

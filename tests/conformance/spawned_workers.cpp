@@ -88,7 +88,7 @@ exec::Worker SpawnedWorkers::start() {
 void SpawnedWorkers::reap(const std::string& name) {
   auto node = children_.extract(name);
   Child& child = node.mapped();
-  exec::WorkerDeath death{name, child.pid, 0};
+  exec::WorkerDeath death{name, child.pid, 0, {}};
   ::waitpid(child.pid, &death.wait_status, 0);
   if (child.died) child.died(death);
   if (children_.empty() && closed_) std::exchange(closed_, nullptr)();
