@@ -1,13 +1,16 @@
-// The one place where the runner's children are reaped, and the question whether it has adopted any.
+// The runner's children: the one place where they are reaped, and the question whether it has adopted any.
 //
-// Programs are children of the spawner's thread; orphans that the kernel gives to this subreaper are children of its
-// first thread (kernel/exit.c, find_new_reaper: the first living thread of the subreaper). So `__WNOTHREAD` on the
-// first thread sees the orphans alone: one system call proves that no program has left anything. First thread only.
+// Programs are children of the thread that spawns them, the runner's loop. Orphans, which programs leave behind, the
+// kernel gives to the first living thread of the nearest subreaper (kernel/exit.c, find_new_reaper), and that is the
+// runner's first thread. So the first thread does nothing but adopt: what it finds with `__WNOTHREAD` are the orphans
+// alone, and one call proves that no program has left anything. Throws nothing.
 #pragma once
 
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <atomic>
+#include <cstdint>
 #include <optional>
 
 namespace stint::worker {
@@ -18,10 +21,23 @@ struct ChildExit {
   rusage usage{};
 };
 
-/// The next child that has ended, if any.
+/// The next child that has ended, if any. The loop's thread only.
 [[nodiscard]] std::optional<ChildExit> reap_child();
 
-/// True while a process that some program left behind is alive. Reaps those that have ended.
-[[nodiscard]] bool orphans_alive();
+/// The first thread, as the others see it.
+class Adopter {
+ public:
+  /// Answers questions until `stop`. To be called on the first thread.
+  void serve();
+  void stop();
+
+  /// True while a process that some program left behind is alive. The loop's thread only. Asks the first thread, but
+  /// where there is no child at all the kernel says so at once.
+  [[nodiscard]] bool orphans_alive();
+
+ private:
+  enum class Word : std::uint32_t { idle, question, yes, no, stop };
+  std::atomic<Word> word_{Word::idle};
+};
 
 }  // namespace stint::worker

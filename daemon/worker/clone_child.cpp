@@ -90,19 +90,18 @@ long clone3_call(const clone_args* args, int (*body)(void*), void* argument) {
 #define STINT_HAS_CLONE3 0
 #endif
 
-pid_t clone_fallback(const Stack& stack, int (*body)(void*), void* argument, pid_t* pid_place) {
-  return ::clone(body, stack.high(), CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, argument, pid_place);
+pid_t clone_fallback(const Stack& stack, int (*body)(void*), void* argument) {
+  return ::clone(body, stack.high(), CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
 }
 
 }  // namespace
 
-pid_t clone_child(int (*body)(void*), void* argument, pid_t* pid_place) {
+pid_t clone_child(int (*body)(void*), void* argument) {
   static thread_local const Stack stack;
 #if STINT_HAS_CLONE3
   clone_args args{};
   // CLEAR_SIGHAND: a handler of ours must not run in a child that shares our memory.
   args.flags = CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND;
-  args.parent_tid = reinterpret_cast<std::uintptr_t>(pid_place);
   args.exit_signal = SIGCHLD;
   args.stack = reinterpret_cast<std::uintptr_t>(stack.low());
   args.stack_size = stack_bytes;
@@ -113,7 +112,7 @@ pid_t clone_child(int (*body)(void*), void* argument, pid_t* pid_place) {
     return -1;
   }
 #endif
-  return clone_fallback(stack, body, argument, pid_place);
+  return clone_fallback(stack, body, argument);
 }
 
 }  // namespace stint::worker

@@ -9,7 +9,7 @@
 
 namespace stint::worker {
 
-/// The child's pid, or -1 with errno. `pid_place` gets the pid before the child runs.
-[[nodiscard]] pid_t clone_child(int (*body)(void*), void* argument, pid_t* pid_place);
+/// The child's pid, or -1 with errno.
+[[nodiscard]] pid_t clone_child(int (*body)(void*), void* argument);
 
 }  // namespace stint::worker

@@ -45,16 +45,14 @@ void Program::begin() {
   host_.write_slot(slot_, record_);
 }
 
-void Program::on_spawned(SpawnTask& task) {
-  SpawnResult& result = task.result;
+void Program::on_spawned(SpawnResult result) {
   if (!result.failure.empty()) {
     spawn_failure_ = std::move(result.failure);
     spawn_exit_code_ = result.exit_code;
     finished_at_ = wall_now();
     return end();
   }
-  phase_ = Phase::running;
-  pid_ = result.pid.load();
+  pid_ = result.pid;
   record_.pid = pid_;
   record_.start_ticks = result.start_ticks;
   host_.write_slot(slot_, record_);
@@ -63,8 +61,6 @@ void Program::on_spawned(SpawnTask& task) {
   open_stream(out_, std::move(result.out), order_.out);
   open_stream(err_, std::move(result.err), order_.err);
   if (order_.timeout) arm(*order_.timeout, &Program::on_timeout);
-  if (early_exit_) return on_exit(*early_exit_);
-  if (stop_wanted_) stop(force_wanted_);
 }
 
 void Program::settle() {
@@ -80,10 +76,6 @@ void Program::tell_start() {
 }
 
 void Program::on_exit(const ChildExit& exit) {
-  if (phase_ == Phase::spawning) {
-    early_exit_ = exit;
-    return;
-  }
   tell_start();
   exit_ = exit;
   finished_at_ = wall_now();
@@ -94,7 +86,7 @@ void Program::on_exit(const ChildExit& exit) {
   if (input_) report(input_->close());
   drain_all();
   const bool keeps = order_.leftovers == Leftovers::keep && !stopped_ && !timed_out_;
-  if (keeps || (streams_at_end() && !orphans_alive())) return end();
+  if (keeps || (streams_at_end() && !host_.orphans_alive())) return end();
   // Something is left, of this run or of another.
   for (Stream* stream : {&out_, &err_}) watch_stream(*stream);
   if (!killing) {
@@ -144,11 +136,6 @@ void Program::on_scan(const std::vector<TreeProcess>& found) {
 }
 
 void Program::stop(bool force) {
-  if (phase_ == Phase::spawning) {
-    stop_wanted_ = true;
-    force_wanted_ = force_wanted_ || force;
-    return;
-  }
   if (phase_ == Phase::running && !stopped_ && !timed_out_) {
     stopped_ = true;
     ask_to_stop();
@@ -224,7 +211,6 @@ void Program::open_input(UniqueFd pipe) {
 
 void Program::feed(FeedInput question) {
   const bool fits = order_.input == InputKind::stream && phase_ != Phase::leftovers && phase_ != Phase::ended;
-  if (fits && phase_ == Phase::spawning && !input_) input_.emplace();
   if (!fits || !input_ || input_->has_end() || (phase_ == Phase::running && input_->is_closed())) {
     host_.send(Done{question.question, not_reading()});
     return;
@@ -268,7 +254,7 @@ void Program::watch_stream(Stream& stream) {
 void Program::on_readable(Stream& stream) {
   const bool ended = drain(stream);
   answer_parked();
-  if (ended && phase_ == Phase::leftovers && !orphans_alive()) on_no_orphans();
+  if (ended && phase_ == Phase::leftovers && !host_.orphans_alive()) on_no_orphans();
 }
 
 /// True at its end.
@@ -314,9 +300,8 @@ bool Program::answer(const ReadOutput& question, bool must) {
     piece.next = kept.next;
     piece.end = source.capture->at_end() && piece.next >= source.capture->bytes();
   } else {
-    const OutputOrder& output = question.of == StreamName::out ? order_.out : order_.err;
     piece.offset = piece.next = question.offset;
-    piece.end = phase_ != Phase::spawning || output.output != OutputKind::capture;
+    piece.end = true;
   }
   if (piece.bytes.empty() && !piece.end && !must) return false;
   host_.send(piece);

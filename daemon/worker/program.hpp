@@ -1,4 +1,4 @@
-// The step machine of one program on a runner: spawning, running, leftovers, ended.
+// The step machine of one program on a runner: running, leftovers, ended.
 //
 // It is told what happens (spawned, exited, bytes, a scan of /proc, timers, requests) and acts through its ProgramHost.
 // It ends, once, when its own process has ended, its tree is gone (or is to be kept) and its pipes are drained. The
@@ -15,7 +15,7 @@
 #include "daemon/worker/children.hpp"
 #include "daemon/worker/event_loop.hpp"
 #include "daemon/worker/input.hpp"
-#include "daemon/worker/spawner.hpp"
+#include "daemon/worker/spawn.hpp"
 
 namespace stint::worker {
 
@@ -30,6 +30,8 @@ class ProgramHost {
   virtual void write_slot(std::size_t slot, const SlotRecord& record) = 0;
   /// A scan of /proc is wanted in `delay`; `on_scan` is called with what it finds.
   virtual void want_scan(Clock::duration delay) = 0;
+  /// A process that some program of this runner left behind is alive.
+  virtual bool orphans_alive() = 0;
   virtual void send(const RunStarted& frame) = 0;
   virtual void send(const RunStopping& frame) = 0;
   virtual void send(const Done& frame) = 0;
@@ -49,7 +51,7 @@ class Program {
 
   /// Notes in the slot file that it is about to begin.
   void begin();
-  void on_spawned(SpawnTask& task);
+  void on_spawned(SpawnResult result);
   /// It has lived for a while: its start is told and its output watched. What is over before costs neither, its output
   /// lies in its pipes until it is drained at the end.
   void settle();
@@ -67,7 +69,7 @@ class Program {
   void on_no_orphans();
 
  private:
-  enum class Phase : std::uint8_t { spawning, running, leftovers, ended };
+  enum class Phase : std::uint8_t { running, leftovers, ended };
   /// What the next scan is for: one request to end, killing until nothing is found, or looking whether anything is left.
   enum class Wish : std::uint8_t { none, terminate, kill, probe };
   struct Stream {
@@ -102,7 +104,7 @@ class Program {
   Begin order_;
   std::size_t slot_;
   SlotRecord record_;
-  Phase phase_ = Phase::spawning;
+  Phase phase_ = Phase::running;
   bool settled_ = false;
   Time started_at_{};
   Wish wish_ = Wish::none;
@@ -110,12 +112,9 @@ class Program {
   std::string spawn_failure_;
   int spawn_exit_code_ = 0;
   std::optional<ChildExit> exit_;
-  std::optional<ChildExit> early_exit_;  // observed before the spawner has said that it runs
   Time finished_at_{};
   bool timed_out_ = false;
   bool stopped_ = false;
-  bool stop_wanted_ = false;  // asked to stop while spawning
-  bool force_wanted_ = false;
   bool terminated_ = false;  // its leftovers have been asked to end
   int empty_scans_ = 0;
   int probes_ = 0;

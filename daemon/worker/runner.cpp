@@ -17,6 +17,7 @@
 #include <exception>
 #include <map>
 #include <system_error>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 
@@ -34,15 +35,20 @@ using namespace std::chrono_literals;
 /// A runner that nobody connects to was started by a daemon that died meanwhile.
 constexpr Clock::duration connect_deadline = 30s;
 
+/// A program that is over sooner costs no watch on its pipes and no word of its start. Short beside what a person, or
+/// the buffer of a pipe, notices.
+constexpr Clock::duration settle_delay = 1ms;
+
 class Runner final : public ProgramHost {
  public:
-  explicit Runner(WorkerPlace place);
+  Runner(WorkerPlace place, Adopter& adopter);
   void run();
 
   EventLoop& loop() override { return loop_; }
   const Hello& hello() override { return hello_; }
   void write_slot(std::size_t slot, const SlotRecord& record) override;
   void want_scan(Clock::duration delay) override;
+  bool orphans_alive() override { return adopter_.orphans_alive(); }
   void send(const RunStarted& frame) override { link_.post(frame); }
   void send(const RunStopping& frame) override { link_.post(frame); }
   void send(const Done& frame) override { link_.post(frame); }
@@ -60,7 +66,6 @@ class Runner final : public ProgramHost {
   void on_recorded(const Run& run);
   void begin_waiting();
   void begin(Begin order);
-  void take_spawned();
   void settle_programs();
   void on_child_signal();
   void scan();
@@ -73,6 +78,7 @@ class Runner final : public ProgramHost {
   void refuse_unknown(const Question& question);
 
   WorkerPlace place_;
+  Adopter& adopter_;
   EventLoop loop_;
   UserBasics basics_ = user_basics();
   UniqueFd null_;
@@ -93,11 +99,6 @@ class Runner final : public ProgramHost {
   };
   std::map<Run, Unrecorded> unrecorded_;
   std::unordered_map<pid_t, Program*> by_pid_;
-  struct Spawning {
-    std::shared_ptr<SpawnTask> task;
-    Program* program = nullptr;
-  };
-  std::vector<Spawning> spawning_;
   struct Fresh {
     Program* program = nullptr;
     Clock::time_point since;
@@ -112,8 +113,6 @@ class Runner final : public ProgramHost {
   std::unique_ptr<Watch> child_watch_;
   std::unique_ptr<Watch> listen_watch_;
   std::unique_ptr<Watch> link_watch_;
-  std::unique_ptr<Watch> spawn_watch_;
-  Spawner spawner_;  // last: its thread starts when everything else is there
 };
 
 UniqueFd open_null() {
@@ -122,18 +121,15 @@ UniqueFd open_null() {
   return null;
 }
 
-Runner::Runner(WorkerPlace place)
+Runner::Runner(WorkerPlace place, Adopter& adopter)
     : place_(std::move(place)),
+      adopter_(adopter),
       null_(open_null()),
       open_files_(raise_open_files_limit()),
       slots_(place_.folder + "/slots"),
       child_signals_(child_signal_fd()) {
   child_watch_ = std::make_unique<Watch>(loop_, child_signals_.get(), EPOLLIN, [this](std::uint32_t) { on_child_signal(); });
   listen_watch_ = std::make_unique<Watch>(loop_, place_.listener.get(), EPOLLIN, [this](std::uint32_t) { on_connect(); });
-  spawn_watch_ = std::make_unique<Watch>(loop_, spawner_.done_fd(), EPOLLIN, [this](std::uint32_t) {
-    spawner_.clear_done_fd();
-    take_spawned();
-  });
   connect_timer_.arm_in(connect_deadline);
 }
 
@@ -154,7 +150,6 @@ void Runner::on_connect() {
 }
 
 void Runner::on_link(std::uint32_t events) {
-  take_spawned();  // what is asked next may be about them
   try {
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
         link_.receive([this](const FrameView& frame) { on_frame(frame); }) == PacketLink::Receive::closed) {
@@ -240,8 +235,7 @@ void Runner::begin_waiting() {
 }
 
 void Runner::begin(Begin order) {
-  auto task = std::make_shared<SpawnTask>();
-  SpawnPlan& plan = task->plan;
+  SpawnPlan plan;
   plan.argv = std::move(order.argv);
   plan.env = make_environment(basics_, hello_, order);
   plan.search_path = search_path(basics_, order);
@@ -256,59 +250,41 @@ void Runner::begin(Begin order) {
   plan.null_fd = null_.get();
 
   const Run run = order.run;
-  auto program = std::make_unique<Program>(*this, std::move(order), slots_.take(), boot_);
-  program->begin();
-  spawning_.push_back({task, program.get()});
-  programs_.emplace(run, std::move(program));
-  spawner_.submit(std::move(task));
-  if (!settle_timer_.is_armed()) settle_timer_.arm_in(Spawner::quick);
-}
-
-void Runner::take_spawned() {
-  if (spawning_.empty()) return;
-  for (const auto& task : spawner_.take_done()) {
-    const auto found =
-        std::find_if(spawning_.begin(), spawning_.end(), [&](const Spawning& entry) { return entry.task == task; });
-    Program* program = found->program;
-    spawning_.erase(found);
-    if (task->result.failure.empty()) {
-      by_pid_[task->result.pid.load()] = program;
-      fresh_.push_back({program, task->submitted_at});
-      if (!settle_timer_.is_armed()) settle_timer_.arm(task->submitted_at + Spawner::quick);
-    }
-    program->on_spawned(*task);
+  Program& program =
+      *programs_.emplace(run, std::make_unique<Program>(*this, std::move(order), slots_.take(), boot_)).first->second;
+  program.begin();
+  SpawnResult result;
+  spawn(plan, result);
+  if (result.failure.empty()) {
+    by_pid_[result.pid] = &program;
+    fresh_.push_back({&program, Clock::now()});
+    if (!settle_timer_.is_armed()) settle_timer_.arm_in(settle_delay);
   }
+  program.on_spawned(std::move(result));
 }
 
 void Runner::settle_programs() {
-  take_spawned();
   const auto now = Clock::now();
-  while (!fresh_.empty() && fresh_.front().since + Spawner::quick <= now) {
+  while (!fresh_.empty() && fresh_.front().since + settle_delay <= now) {
     fresh_.front().program->settle();
     fresh_.pop_front();
   }
-  if (!fresh_.empty()) return settle_timer_.arm(fresh_.front().since + Spawner::quick);
-  // A spawn that is not quick any more says itself when it is done.
-  const auto due = spawning_.empty() ? now : spawning_.back().task->submitted_at + Spawner::quick;
-  if (due > now) settle_timer_.arm(due);
+  if (!fresh_.empty()) settle_timer_.arm(fresh_.front().since + settle_delay);
 }
 
 void Runner::on_child_signal() {
   std::array<signalfd_siginfo, 16> infos{};
-  while (::read(child_signals_.get(), infos.data(), sizeof infos) > 0) {
+  while (::read(child_signals_.get(), infos.data(), sizeof infos) == sizeof infos) {
   }
-  take_spawned();
-  while (const auto exit = reap_child()) {
-    if (const auto known = by_pid_.find(exit->pid); known != by_pid_.end()) {
-      Program* program = known->second;
-      by_pid_.erase(known);
-      program->on_exit(*exit);
-      continue;
-    }
-    // Already gone when the spawner has hardly returned; any other pid is an orphan's.
-    const auto early = std::find_if(spawning_.begin(), spawning_.end(),
-                                    [&](const Spawning& entry) { return entry.task->result.pid.load() == exit->pid; });
-    if (early != spawning_.end()) early->program->on_exit(*exit);
+  // All are reaped before any is told: then the last one finds itself without siblings.
+  std::vector<ChildExit> exits;
+  while (const auto exit = reap_child()) exits.push_back(*exit);
+  for (const ChildExit& exit : exits) {
+    const auto known = by_pid_.find(exit.pid);
+    if (known == by_pid_.end()) continue;  // an orphan
+    Program* program = known->second;
+    by_pid_.erase(known);
+    program->on_exit(exit);
   }
   if (scan_timer_.is_armed() && !orphans_alive()) {
     for (const auto& [run, program] : programs_) program->on_no_orphans();
@@ -401,14 +377,22 @@ int runner_main(WorkerPlace place) {
   reset_signals({SIGCHLD, SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT});
   ::umask(0);  // modes are given where files are made; each program has its own mask
   ::prctl(PR_SET_NAME, "stint-runner");
-  const std::string folder = place.folder;
-  try {
-    Runner(std::move(place)).run();
-    return 0;
-  } catch (const std::exception& error) {
-    say("runner " + folder + ": " + error.what());
-    return 1;
-  }
+  Adopter adopter;
+  int code = 0;
+  // All that a runner does, but for adopting, is done on this thread; the first one has nothing but the orphans.
+  std::thread loop([&] {
+    const std::string folder = place.folder;
+    try {
+      Runner(std::move(place), adopter).run();
+    } catch (const std::exception& error) {
+      say("runner " + folder + ": " + error.what());
+      code = 1;
+    }
+    adopter.stop();
+  });
+  adopter.serve();
+  loop.join();
+  return code;
 }
 
 }  // namespace stint::worker

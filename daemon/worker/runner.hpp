@@ -2,7 +2,8 @@
 //
 // It listens on STATE/workers/NAME/sock for its one daemon, begins what it is told, drains outputs, enforces timeouts,
 // kills trees, and reports each end once. What it has begun and ended stands in its slot file before it is reported. In
-// this version a runner that loses its daemon kills its programs and ends. Its loop is one thread; a second one spawns.
+// this version a runner that loses its daemon kills its programs and ends. Its loop is one thread, which a spawn holds until
+// the program runs (vfork): hence two runners at least. The first thread only adopts orphans.
 #pragma once
 
 #include <string>

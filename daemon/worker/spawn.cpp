@@ -214,21 +214,20 @@ void spawn(const SpawnPlan& plan, SpawnResult& result) {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   result.start_ticks = ticks_since_boot();
   result.started_at = wall_now();
-  static_assert(sizeof result.pid == sizeof(pid_t) && std::atomic<pid_t>::is_always_lock_free);
-  const pid_t pid = clone_child(child_main, &args, reinterpret_cast<pid_t*>(&result.pid));
+  const pid_t pid = clone_child(child_main, &args);
   const int clone_error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
   if (pid < 0) {
     result.failure = "cannot make a process: " + reason(clone_error);
   } else if (args.failed_step != Step::none) {
-    // Whoever reaps in this process may have been quicker: then there is nothing to wait for.
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
     result.failure = describe(plan, found.path, args.failed_step, args.error);
     const bool missing = args.failed_step == Step::exec && (args.error == ENOENT || args.error == ENOTDIR);
     result.exit_code = missing ? exit_not_found : exit_not_executable;
   } else {
+    result.pid = pid;
     result.exit_code = 0;
   }
 }

@@ -3,13 +3,13 @@
 // Everything that needs memory or may be slow is done before the clone; the child only makes system calls: session,
 // limits, umask, directory, descriptors, signal mask, exec. The caller must ignore no signal: that is inherited. The calling
 // thread waits until the program runs (vfork). No pidfd is asked for: whoever spawns is the parent and nobody else reaps, so the
-// pid cannot pass to another process. Any thread, one spawn at a time a thread; throws only bad_alloc.
+// pid cannot pass to another process. One thread of a process only: a child on its way into exec would hold the pipes of
+// one that is spawned beside it, and be taken for its leftover. Throws only bad_alloc.
 #pragma once
 
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,8 +37,7 @@ struct SpawnPlan {
 };
 
 struct SpawnResult {
-  /// Written by the kernel before the child runs, so that it is known when the child's end is observed.
-  std::atomic<pid_t> pid{0};
+  pid_t pid = 0;
   int exit_code = 0;    ///< 126 or 127 where it was not started
   std::string failure;  ///< what failed, a sentence; empty: it runs
   UniqueFd input;       ///< our end of its standard input, for InputKind bytes and stream
