@@ -63,8 +63,10 @@ constexpr std::array steps{
 /// Files up to this size are checked whole at each start; of larger ones all that a start reads.
 constexpr std::int64_t checked_bytes_max = 16 << 20;
 
-constexpr std::string_view what_to_do =
-    ". Nothing was changed. Move the file away to start with an empty store, or put a good copy there";
+std::string what_to_do(const std::string& path) {
+  return ". Nothing was changed. Move " + path + " and " + path +
+         "-wal away to start with an empty store, or put a good copy there";
+}
 
 std::int64_t size_of(const std::string& path) {
   struct stat status {};
@@ -74,7 +76,7 @@ std::int64_t size_of(const std::string& path) {
 }  // namespace
 
 Error unreadable_store(const std::string& path, const std::string& what) {
-  return unavailable("the store " + path + " " + what + std::string(what_to_do), what);
+  return unavailable("the store " + path + " " + what + what_to_do(path), what);
 }
 
 std::int64_t schema_version() { return static_cast<std::int64_t>(steps.size()); }
@@ -110,8 +112,8 @@ void check_database(Connection& connection, const std::string& path) {
   if (owner != application_id) throw unreadable_store(path, "belongs to another program");
   if (version > schema_version()) {
     throw unavailable("the store " + path + " was written by a newer stint (layout " + std::to_string(version) +
-                          ", this one knows " + std::to_string(schema_version()) +
-                          "). Nothing was changed. Start that version again, or move the file away to start with an empty store",
+                          ", this one knows " + std::to_string(schema_version()) + ")" + what_to_do(path) +
+                          ", or start that version again",
                       "written by a newer version");
   }
   if (version < 1) throw unreadable_store(path, "is damaged: it has no version");

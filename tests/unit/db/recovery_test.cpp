@@ -57,7 +57,7 @@ class RecoveryTest : public testing::Test {
 TEST_F(RecoveryTest, AFileThatIsNoDatabase) {
   for (const std::string& bytes : {std::string("x"), std::string("SQLite format 3"), std::string(10'000, 'g')}) {
     write(path(), bytes);
-    expect_refused({"is not a database", "Move the file away"});
+    expect_refused({"is not a database", "-wal away"});
   }
 }
 
@@ -97,7 +97,7 @@ TEST_F(RecoveryTest, AnotherProgramsDatabase) {
 TEST_F(RecoveryTest, ANewerLayout) {
   fill();
   Connection(path(), {}).run("PRAGMA user_version=" + std::to_string(schema_version() + 1));
-  expect_refused({"newer stint", "Start that version again"});
+  expect_refused({"newer stint", "start that version again"});
 }
 
 TEST_F(RecoveryTest, ANewerLayoutThatIsOnlyInTheLog) {
