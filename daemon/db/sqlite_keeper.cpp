@@ -98,14 +98,15 @@ void SqliteKeeper::record(std::vector<Operation>& operations, BatchOutcome& outc
     return;
   }
   bool with_new_work = ballast_.ensure();
+  bool log_was_emptied = false;
   while (!attempt(operations, with_new_work, outcome)) {
-    if (!with_new_work && !ballast_.release()) {
-      stuck_ = true;
-      next_try_ = std::chrono::steady_clock::now() + retry_pause();
-      hold_back(operations, outcome);
-      return;
-    }
-    with_new_work = false;
+    if (std::exchange(with_new_work, false)) continue;
+    if (!std::exchange(log_was_emptied, true) && empty_log()) continue;
+    if (ballast_.release()) continue;
+    stuck_ = true;
+    next_try_ = std::chrono::steady_clock::now() + retry_pause();
+    hold_back(operations, outcome);
+    return;
   }
   stuck_ = false;
 }
@@ -168,15 +169,23 @@ void SqliteKeeper::hold_back(std::vector<Operation>& operations, BatchOutcome& o
 void SqliteKeeper::tidy(bool busy, BatchOutcome& outcome) {
   if (failed_ || !writer_ || log_pages_ < std::max(checkpoint_at_, busy ? log_pages_busy : log_pages_idle)) return;
   try {
-    checkpoint_at_ = 0;
+    // Without room it is tried again when there is more to be gained.
+    checkpoint_at_ = empty_log() ? 0 : log_pages_ + log_pages_idle;
+  } catch (const SqliteError& error) {
+    fail(error.what(), outcome);
+  }
+}
+
+// What is copied into the database is written over by the next commits, which then need no room.
+bool SqliteKeeper::empty_log() {
+  if (log_pages_ == 0) return false;
+  try {
     connection_->checkpoint(SQLITE_CHECKPOINT_PASSIVE);
     log_pages_ = 0;
+    return true;
   } catch (const SqliteError& error) {
-    if (error.no_room()) {
-      checkpoint_at_ = log_pages_ + log_pages_idle;
-    } else {
-      fail(error.what(), outcome);
-    }
+    if (!error.no_room()) throw;
+    return false;
   }
 }
 

@@ -1,8 +1,8 @@
 // What the thread of SqliteStore does with a batch: one transaction, and what is to be done where it cannot be written.
 //
-// A full disk: the batch again without its new work; then with the ballast's room; then its facts stay queued, reads are
-// answered from what is recorded, and it is tried again every retry_pause(). Any other failure ends it. open() on the
-// thread that starts the store, all else on the store's. Only open() throws: Error `unavailable`.
+// A full disk: the batch again without its new work; then over a log that was emptied; then with the ballast's room; then its
+// facts stay queued, reads are answered from what is recorded, and it is tried again every retry_pause(). Any other failure ends
+// it. open() on the thread that starts the store, all else on the store's. Only open() throws: Error `unavailable`.
 #pragma once
 
 #include <chrono>
@@ -35,6 +35,8 @@ class SqliteKeeper final : public Keeper {
   void record(std::vector<Operation>& operations, BatchOutcome& outcome);
   /// False where there was no room, and then nothing has happened.
   [[nodiscard]] bool attempt(std::vector<Operation>& operations, bool with_new_work, BatchOutcome& outcome);
+  /// False where there was nothing in it, or no room.
+  [[nodiscard]] bool empty_log();
   void hold_back(std::vector<Operation>& operations, BatchOutcome& outcome);
   void fail(const std::string& reason, BatchOutcome& outcome);
 

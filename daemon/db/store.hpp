@@ -28,20 +28,7 @@ struct Found {
   core::FinishedPtr job;
 };
 
-/// An unfinished job as a start of the daemon finds it.
-struct StoredJob {
-  JobId id = 0;
-  JobId parent = 0;                     ///< 0: none
-  std::shared_ptr<const JobSpec> spec;  ///< one object for all jobs of a template
-  std::shared_ptr<const json::Raw> item;
-  std::optional<std::uint32_t> index;
-  std::shared_ptr<const core::User> user;
-  Time submitted_at{};
-  ExecutorKind executor{};
-  core::Lane lane{};
-  Attempt attempt = 0;  ///< of the newest StartFact; 0: never started
-  bool cancelled = false;
-};
+using core::StoredJob;
 
 /// All that a start of the daemon needs to go on where the last one ended.
 struct Recovered {

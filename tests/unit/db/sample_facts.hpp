@@ -68,7 +68,9 @@ inline core::FinishedPtr end_of(const core::SubmitFact& submit, std::size_t at, 
 /// A specification with all that is stored of it.
 inline std::string text_of(const JobSpec& spec) { return json::encode_text(spec) + " " + spec.item_marker; }
 
-inline void expect_same(const core::FinishedJob& found, const core::FinishedJob& wanted) {
+inline void expect_same(const core::FinishedPtr& answer, const core::FinishedJob& wanted) {
+  ASSERT_TRUE(answer) << "job " << wanted.id << " is not there";
+  const core::FinishedJob& found = *answer;
   EXPECT_EQ(found.id, wanted.id);
   EXPECT_EQ(found.seq, wanted.seq);
   EXPECT_EQ(found.attempt, wanted.attempt);

@@ -88,13 +88,13 @@ TEST(SqliteStore, JobsOfATemplateShareOneSpecification) {
   EXPECT_EQ(recovered.jobs[0].item->text, "\"item0\"");
   EXPECT_EQ(recovered.jobs[1].item->text, "\"item2\"");
   EXPECT_EQ(recovered.jobs[1].index, 2U);
-  expect_same(*disk.get(11).job, *end_of(submit, 1, 1));
+  expect_same(disk.get(11).job, *end_of(submit, 1, 1));
 
   // The specification goes with the last job that uses it.
   disk.persist(core::FinishFact{end_of(submit, 0, 2)}, core::FinishFact{end_of(submit, 2, 3)});
   disk.persist(core::ForgetFact{{10, 11}});
   disk.reopen();
-  expect_same(*disk.get(12).job, *end_of(submit, 2, 3));
+  expect_same(disk.get(12).job, *end_of(submit, 2, 3));
   disk.persist(core::ForgetFact{{12}});
   disk.close();
   EXPECT_EQ(Connection(disk.options().path, {}).ask("SELECT count(*) FROM spec"), 0);
@@ -126,7 +126,7 @@ TEST(SqliteStore, AFinishedJobIsWholeFromMemoryAndFromDisk) {
   EXPECT_EQ(disk.durable(), 2U);
   disk.drop();
   EXPECT_EQ(disk.open().next_seq, 10U);
-  expect_same(*disk.get(2).job, *end);
+  expect_same(disk.get(2).job, *end);
   EXPECT_EQ(disk.get(1).presence, Presence::never_existed) << "it is unfinished: the core knows it";
   EXPECT_TRUE(disk.knows_group("g"));
   EXPECT_FALSE(disk.knows_group("h"));
