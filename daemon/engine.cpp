@@ -234,12 +234,11 @@ api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const co
     submissions.push_back(
         {.spec = std::move(job.spec), .item = std::move(job.item), .index = job.index, .executor = kind, .lane = lane});
   }
-  const bool durable = submissions.front().spec->durable;
   const std::size_t count = submissions.size();
   const Time now = wall_now();
   const JobId first = scheduler_.on_submit(std::move(submissions), std::move(user), std::nullopt, now, effects_);
   submits_.add(now, count);
-  const core::PersistNumber after = durable ? scheduler_.newest_persist() : 0;
+  const core::PersistNumber after = scheduler_.accepted_after();
   settle();
   return {.first = first, .after = after};
 }

@@ -52,6 +52,21 @@ struct SubmittedJob {
   Lane lane{};
 };
 
+/// An unfinished job as a start of the daemon finds it.
+struct StoredJob {
+  JobId id = 0;
+  JobId parent = 0;                     ///< 0: none
+  std::shared_ptr<const JobSpec> spec;  ///< one object for all jobs of a template
+  std::shared_ptr<const json::Raw> item;
+  std::optional<std::uint32_t> index;
+  std::shared_ptr<const User> user;
+  Time submitted_at{};
+  ExecutorKind executor{};
+  Lane lane{};
+  Attempt attempt = 0;  ///< of the newest StartFact; 0: never started
+  bool cancelled = false;
+};
+
 // Facts. A submit and the starts that it made possible are one Persist, so that they share a commit.
 struct SubmitFact {
   JobId first = 0;   ///< the others follow without a gap

@@ -42,6 +42,7 @@ JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const U
     s.log.submitted(number, first, jobs.size());
   }
   for (auto& each : jobs) s.enter(step, std::move(each), user, parent.value_or(0), number);
+  s.accepted_after = durable ? number : s.reserve(step);
   s.fill_all(step);
   return first;
 }
@@ -145,6 +146,7 @@ PersistNumber Scheduler::on_forget(std::vector<JobId> ids, Effects& out) {
 void Scheduler::on_durable(PersistNumber number) {
   State& s = *state_;
   s.log.decided(number, [&s](JobId id) { s.table.erase(id); });
+  s.reservation.decided(number);
 }
 
 // Emits no fact: what is refused next may be the very submit that the fact would be about. All that needs one waits
@@ -262,6 +264,7 @@ bool Scheduler::idle() const {
 }
 
 bool Scheduler::was_refused(JobId id) const { return state_->log.was_refused(id); }
+PersistNumber Scheduler::accepted_after() const { return state_->accepted_after; }
 PersistNumber Scheduler::newest_persist() const { return state_->newest_persist; }
 JobId Scheduler::last_id() const { return state_->next_id - 1; }
 Seq Scheduler::last_seq() const { return state_->next_seq - 1; }

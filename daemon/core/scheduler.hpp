@@ -73,6 +73,10 @@ class Scheduler {
 
   // ---- events; each appends its effects in the order in which they are to be applied
 
+  /// What an earlier daemon left unfinished, before anything else; ascending ids below Config::first_id. Jobs that had
+  /// not started stand in line again. Programs that had are running as far as is known: their executor will say how they
+  /// are, and is told to stop those that were cancelled. Tasks that had are lost with that daemon.
+  void on_recovered(std::vector<StoredJob> jobs, Time now, Effects& out);
   /// All or none; ids are consecutive. Returns the first id. Throws Error `draining`. Jobs that find a free slot start
   /// in the same Persist. Submissions of one call must agree in `durable`.
   JobId on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
@@ -124,6 +128,8 @@ class Scheduler {
   /// The job's submit was refused: effects about it that are still held, for whichever number, are to be dropped. Known
   /// until all that was emitted before the refusal is decided.
   [[nodiscard]] bool was_refused(JobId id) const;
+  /// What the answer to the last on_submit must wait for; 0 where its jobs are not durable.
+  [[nodiscard]] PersistNumber accepted_after() const;
   /// The newest Persist so far: what an answer built now must wait for.
   [[nodiscard]] PersistNumber newest_persist() const;
   [[nodiscard]] JobId last_id() const;

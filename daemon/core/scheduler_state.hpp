@@ -1,9 +1,9 @@
 // All that the scheduler knows, and the legal transitions of a job, one function each. For daemon/core only.
 //
-//   none → Queued        enter           Queued → Running    start         Running → Queued     put_back (refused)
-//   Queued → Finished    finish_queued   starting → running  begin         Running → Queued     take_back (returned)
-//   Running → Finished   finish_running  Running → stopping  request_stop  any → none           vanish (refused)
-//   Running → Finished   finish_returned                                   Finished → none      leave
+//   none → Queued        enter           Queued → Running    start           Running → Queued   put_back (refused)
+//   Queued → Finished    finish_queued   starting → running  begin           Running → Queued   take_back (returned)
+//   Running → Finished   finish_running  Running → stopping  request_stop    Finished → none    leave
+//   Running → Finished   finish_returned none → any          restore         any → none         vanish (refused)
 //
 // A transition keeps every index and count right and appends its facts and effects; which one comes next is decided by
 // the events in scheduler.cpp. Throws std::bad_alloc only.
@@ -16,6 +16,7 @@
 #include "daemon/core/commit_log.hpp"
 #include "daemon/core/pace.hpp"
 #include "daemon/core/permits.hpp"
+#include "daemon/core/reservation.hpp"
 #include "daemon/core/scheduler.hpp"
 #include "daemon/core/step.hpp"
 
@@ -31,7 +32,9 @@ struct Scheduler::State {
   Pace pace;  // of programs: only their starts go ahead
   JobId next_id;
   Seq next_seq;
+  Reservation reservation;
   PersistNumber newest_persist = 0;
+  PersistNumber accepted_after = 0;
   std::uint64_t submitted = 0;
   std::uint64_t stopping = 0;
   std::uint64_t foreground = 0;  // unfinished and not `daemon`
@@ -45,10 +48,13 @@ struct Scheduler::State {
   [[nodiscard]] Permits& lane(const Job& job) { return lanes[static_cast<std::size_t>(job.lane)]; }
   [[nodiscard]] const Permits& lane(const Job& job) const { return lanes[static_cast<std::size_t>(job.lane)]; }
   [[nodiscard]] Place place(const Job& job) const { return {line_key(job.submitted_at, job.spec->priority, ageing), job.id}; }
+  /// What news of a non-durable job must wait for so that its id and seq are never given away again: nearly always 0.
+  PersistNumber reserve(Step& step);
   /// A running job whose attempt is this one; null otherwise.
   [[nodiscard]] Job* running(JobId id, Attempt attempt);
 
   // ---- transitions
+  Job& restore(StoredJob stored);
   void enter(Step& step, Submission submission, const std::shared_ptr<const User>& user, JobId parent, PersistNumber number);
   void start(Step& step, Job& job);
   void begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid);

@@ -1,11 +1,22 @@
 // The transitions of scheduler_state.hpp.
+#include <algorithm>
+
 #include "daemon/core/scheduler_state.hpp"
 
 namespace stint::core {
 
 Scheduler::State::State(const Config& config)
-    : ageing(config.ageing), pace(config.turnaround), next_id(config.first_id), next_seq(config.first_seq) {
+    : ageing(config.ageing),
+      pace(config.turnaround),
+      next_id(config.first_id),
+      next_seq(config.first_seq),
+      reservation(config.first_id, config.first_seq) {
   for (std::size_t i = 0; i < lane_count; ++i) lanes[i].capacity = config.slots[i];
+}
+
+PersistNumber Scheduler::State::reserve(Step& step) {
+  if (auto fact = reservation.extend(next_id, next_seq)) reservation.extended(*fact, step.record(*fact));
+  return reservation.wait(next_id, next_seq);
 }
 
 Job* Scheduler::State::running(JobId id, Attempt attempt) {
@@ -149,7 +160,7 @@ void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport r
     after = step.record(FinishFact{finished});
   } else {
     step.remember(FinishFact{finished});
-    after = log.newest_finish();
+    after = std::max(log.newest_finish(), reserve(step));
   }
   step.emit(Publish{after, EventKind::finished, job.id, finished->finished_at, job.spec, job.user, job.attempt, 0, {}, finished});
   if (after == 0) {

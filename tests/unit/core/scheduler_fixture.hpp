@@ -80,6 +80,14 @@ class SchedulerTest : public testing::Test {
     scheduler_->check();
   }
 
+  /// The first job that is not durable makes the scheduler reserve ids and seqs; from then on they wait for nothing.
+  void reserve() {
+    const JobId id = submit(transient());
+    ended(id, exited(0));
+    durable();
+    out_.clear();
+  }
+
   /// The effects of one type that the last event had.
   template <class T>
   std::vector<T> effects() const {
@@ -91,7 +99,7 @@ class SchedulerTest : public testing::Test {
   }
   /// The facts of the last event's Persist effects, as words: "submit start finish".
   std::string facts() const {
-    static constexpr std::array<const char*, 5> names{"submit", "start", "cancel", "finish", "forget"};
+    static constexpr std::array<const char*, 6> names{"submit", "start", "cancel", "finish", "forget", "reserve"};
     std::string text;
     for (const auto& persist : effects<Persist>()) {
       for (const auto& fact : persist.facts) text += (text.empty() ? "" : " ") + std::string(names[fact.index()]);

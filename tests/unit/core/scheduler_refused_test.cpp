@@ -50,6 +50,7 @@ TEST_F(RefusedTest, ARefusedStartStandsInLineAgainAndIsTriedAfterTheTimer) {
 }
 
 TEST_F(RefusedTest, NonDurableWorkGoesOnMeanwhile) {
+  reserve();
   const JobId durable_job = submit(spec());
   const JobId other = submit(transient());
   EXPECT_TRUE(effects<Start>().empty());
