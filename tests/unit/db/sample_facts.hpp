@@ -52,7 +52,7 @@ inline core::FinishedPtr end_of(const core::SubmitFact& submit, std::size_t at, 
   finished->seq = seq;
   finished->attempt = 1;
   finished->outcome = Outcome::failed;
-  finished->finished_at = Time{std::chrono::seconds(seq)};
+  finished->finished_at = Time{std::chrono::seconds(seq % 1'000'000)};
   finished->user = submit.user;
   finished->spec = job.spec;
   finished->item = job.item;
