@@ -24,6 +24,7 @@ struct Derived {
   std::array<std::uint64_t, lane_count> unbegun{};
   std::uint64_t stopping = 0;
   std::uint64_t foreground = 0;
+  std::uint64_t foreground_running = 0;
   std::uint64_t finished = 0;
   std::uint64_t unfinished = 0;
   std::uint64_t doomed = 0;
@@ -53,6 +54,7 @@ void Scheduler::check() const {
     }
     const auto& running = std::get<Running>(job.state);
     ++derived.running[lane];
+    derived.foreground_running += job.spec->daemon ? 0 : 1;
     const bool unbegun = job.lane == Lane::program && !running.run.started_at;
     derived.unbegun[lane] += unbegun ? 1 : 0;
     if (unbegun != s.lanes[lane].unbegun.contains(s.place(job))) wrong(job, "its place among those not begun is wrong");
@@ -73,10 +75,11 @@ void Scheduler::check() const {
     expect(derived.durable[i], permits.durable.size(), "durable line");
     expect(derived.transient[i], permits.transient.size(), "transient line");
     const bool startable = !permits.transient.empty() || (!permits.durable.empty() && !s.starts_held);
-    if (permits.any_free() && startable) throw std::logic_error("a slot is idle while a job waits for it");
+    if (permits.any_free() && startable && s.starts_allowed()) throw std::logic_error("a slot is idle while a job waits for it");
   }
   expect(derived.stopping, s.stopping, "stopping");
   expect(derived.foreground, s.foreground, "foreground");
+  expect(derived.foreground_running, s.foreground_running, "foreground that runs");
   expect(derived.unfinished + derived.finished, static_cast<std::uint64_t>(s.table.size()), "jobs");
   s.table.check();
 

@@ -39,6 +39,7 @@ Job& Scheduler::State::restore(StoredJob stored) {
     ++stopping;
   }
   ++lane(job).used;
+  if (!job.spec->daemon) ++foreground_running;
   if (job.lane == Lane::program) lane(job).unbegun.insert(place(job));
   job.state = std::move(state);
   return job;

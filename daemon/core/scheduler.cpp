@@ -22,7 +22,7 @@ Scheduler::~Scheduler() = default;
 JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
                            Effects& out) {
   State& s = *state_;
-  if (s.draining) {
+  if (s.drain) {
     throw Error(ErrorKind::draining, "the daemon is draining and takes no new work; submit again when that has ended");
   }
   const JobId first = s.next_id;
@@ -190,16 +190,20 @@ void Scheduler::on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out)
   s.fill(step, permits);
 }
 
-void Scheduler::on_drain(Time now, Effects& out) {
+void Scheduler::on_drain(DrainScope scope, Time now, Effects& out) {
   State& s = *state_;
-  s.draining = true;
+  s.drain = scope;
+  s.daemons_stopped = false;
   Step step(now, s.newest_persist, out);
   s.stop_daemons(step);
+  s.fill_all(step);
 }
 
-void Scheduler::on_undrain() {
-  state_->draining = false;
-  state_->daemons_stopped = false;
+void Scheduler::on_undrain(Time now, Effects& out) {
+  State& s = *state_;
+  s.drain.reset();
+  Step step(now, s.newest_persist, out);
+  s.fill_all(step);
 }
 
 // ---- questions
@@ -257,7 +261,7 @@ Counts Scheduler::counts() const {
   return counts;
 }
 
-bool Scheduler::draining() const { return state_->draining; }
+bool Scheduler::draining() const { return state_->drain.has_value(); }
 
 bool Scheduler::idle() const {
   return std::ranges::all_of(state_->lanes, [](const Permits& each) { return each.used == 0 && each.waiting() == 0; });

@@ -55,6 +55,9 @@ struct Reason {
   std::uint64_t ahead = 0;  ///< jobs before it in the line
 };
 
+/// What a drain waits for: nothing, what runs, or what is queued too.
+enum class DrainScope : std::uint8_t { none, running, queued };
+
 struct Counts {
   std::array<std::uint64_t, lane_count> queued{};
   std::array<std::uint64_t, lane_count> running{};
@@ -105,9 +108,10 @@ class Scheduler {
   void on_timer(Time now, Effects& out);
   /// Capacity of a lane changes (a worker is gone, a worker is back).
   void on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out);
-  /// Takes no new submits; runs what is here. When only daemon jobs are left they are told to stop.
-  void on_drain(Time now, Effects& out);
-  void on_undrain();
+  /// Takes no new submits; only `queued` goes on starting what is here. When only daemon jobs are left of what this waits
+  /// for, they are told to stop. The latest call counts.
+  void on_drain(DrainScope scope, Time now, Effects& out);
+  void on_undrain(Time now, Effects& out);
 
   // ---- questions
 

@@ -37,14 +37,16 @@ struct Scheduler::State {
   PersistNumber accepted_after = 0;
   std::uint64_t submitted = 0;
   std::uint64_t stopping = 0;
-  std::uint64_t foreground = 0;  // unfinished and not `daemon`
+  std::uint64_t foreground = 0;          // unfinished and not `daemon`
+  std::uint64_t foreground_running = 0;  // of these, those that hold a slot
   std::array<std::uint64_t, 7> outcomes{};
-  bool draining = false;
+  std::optional<DrainScope> drain;
   bool daemons_stopped = false;  // in this drain
   bool starts_held = false;      // the store refuses: no durable job starts before the next on_timer
   std::vector<JobId> doomed;     // Queued::cancelled
   std::string scratch;           // records are encoded here, so that each is allocated once, in its size
 
+  [[nodiscard]] bool starts_allowed() const { return !drain || *drain == DrainScope::queued; }
   [[nodiscard]] Permits& lane(const Job& job) { return lanes[static_cast<std::size_t>(job.lane)]; }
   [[nodiscard]] const Permits& lane(const Job& job) const { return lanes[static_cast<std::size_t>(job.lane)]; }
   [[nodiscard]] Place place(const Job& job) const { return {line_key(job.submitted_at, job.spec->priority, ageing), job.id}; }

@@ -49,6 +49,7 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
 void Scheduler::State::start(Step& step, Job& job) {
   Permits& permits = lane(job);
   ++permits.used;
+  if (!job.spec->daemon) ++foreground_running;
   ++job.attempt;
   Running state;
   if (job.lane == Lane::program) permits.unbegun.insert(place(job));
@@ -121,6 +122,7 @@ void Scheduler::State::leave_slot(Job& job) {
   const auto& state = std::get<Running>(job.state);
   Permits& permits = lane(job);
   --permits.used;
+  if (!job.spec->daemon) --foreground_running;
   if (state.phase == Phase::stopping) --stopping;
   if (job.lane == Lane::program && !state.run.started_at) permits.unbegun.erase(place(job));
 }
@@ -239,7 +241,7 @@ void Scheduler::State::set_allowance() {
 }
 
 void Scheduler::State::fill(Step& step, Permits& permits) {
-  while (permits.any_free()) {
+  while (starts_allowed() && permits.any_free()) {
     Line* const line = permits.next(starts_held);
     if (line == nullptr) return;
     Job& job = *table.find(line->front().id);
@@ -253,12 +255,13 @@ void Scheduler::State::fill_all(Step& step) {
 }
 
 void Scheduler::State::stop_daemons(Step& step) {
-  if (!draining || foreground > 0 || daemons_stopped) return;
+  if (!drain || *drain == DrainScope::none || daemons_stopped) return;
+  if ((*drain == DrainScope::running ? foreground_running : foreground) > 0) return;
   daemons_stopped = true;
   // All that is left are daemon jobs, so this visits only what it stops, and what waits for its commit.
   std::vector<JobId> ids;
   table.each_after(0, [&](const Job& job) {
-    if (!job.is_finished()) ids.push_back(job.id);
+    if (job.is_running() || (job.is_queued() && starts_allowed())) ids.push_back(job.id);
     return true;
   });
   CancelResult ignored;

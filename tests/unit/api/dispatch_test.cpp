@@ -109,7 +109,7 @@ TEST_F(DispatchTest, BatchBounds) {
 
 TEST_F(DispatchTest, DrainingRefusesNewWorkOnly) {
   backend.house.submit();
-  backend.house.scheduler.on_drain(backend.house.now, backend.house.effects);
+  backend.house.scheduler.on_drain(core::DrainScope::queued, backend.house.now, backend.house.effects);
   const json job{{"job", {{"task", "echo"}}}};
   EXPECT_EQ(peer.call("job.submit", job)["error"]["data"]["kind"], "draining");
   EXPECT_EQ(peer.call("job.run", job)["error"]["data"]["kind"], "draining");

@@ -14,7 +14,7 @@ class DrainTest : public SchedulerTest {
   }
   void drain() {
     out_.clear();
-    scheduler_->on_drain(now_, out_);
+    scheduler_->on_drain(DrainScope::queued, now_, out_);
     scheduler_->check();
   }
 };
@@ -35,7 +35,7 @@ TEST_F(DrainTest, TakesNoNewWorkAndRunsWhatIsHere) {
   EXPECT_FALSE(scheduler_->idle());
   ended(first + 1, exited(0));
   EXPECT_TRUE(scheduler_->idle());
-  scheduler_->on_undrain();
+  scheduler_->on_undrain(now_, out_);
   submit(spec());
 }
 

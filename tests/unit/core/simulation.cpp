@@ -105,7 +105,7 @@ void Simulation::step() {
 }
 
 void Simulation::settle() {
-  scheduler_.on_undrain();
+  scheduler_.on_undrain(now_, effects_);
   after_event();
   for (std::size_t lane = 0; lane < lane_count; ++lane) {
     scheduler_.on_slots(static_cast<Lane>(lane), 4, now_, effects_);
@@ -325,14 +325,15 @@ bool Simulation::slots() {
 }
 
 bool Simulation::drain() {
-  scheduler_.on_drain(now_, effects_);
+  drain_scope_ = static_cast<DrainScope>(below(3));
+  scheduler_.on_drain(drain_scope_, now_, effects_);
   count("on_drain");
   after_event();
   return true;
 }
 
 bool Simulation::undrain() {
-  scheduler_.on_undrain();
+  scheduler_.on_undrain(now_, effects_);
   count("on_undrain");
   after_event();
   return true;
@@ -411,11 +412,11 @@ void Simulation::compare_running() {
 
 // In a drain nothing but daemon jobs that were told to stop may be left, unless a refusal is still to be worked off.
 void Simulation::compare_drain() const {
-  if (!scheduler_.draining() || timer_) return;
+  if (!scheduler_.draining() || drain_scope_ == DrainScope::none || timer_) return;
   bool foreground = false;
   JobId untold = 0;
   scheduler_.each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
-    if (job.is_finished()) return true;
+    if (job.is_finished() || (drain_scope_ == DrainScope::running && job.is_queued())) return true;
     foreground = foreground || !job.spec->daemon;
     const auto* const running = std::get_if<Running>(&job.state);
     if (running == nullptr || running->stop == StopCause::none) untold = job.id;

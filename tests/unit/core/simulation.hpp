@@ -110,6 +110,7 @@ class Simulation {
   std::map<std::string, std::uint64_t> events_;
   std::map<std::string, std::uint64_t> transitions_;
   std::uint64_t recalls_ = 0;
+  DrainScope drain_scope_{};
   std::uint64_t digest_ = 0xcbf29ce484222325ULL;
 };
 
