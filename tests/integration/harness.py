@@ -220,32 +220,60 @@ class Client:
 
 
 class Daemon:
-    """Started at once; `stop` proves that it left nothing behind."""
+    """Started at once; `stop` proves that it left nothing behind. It can be killed and started again on the same state."""
 
-    def __init__(self, open_files=None, environment=None, flags=(), **settings):
+    def __init__(self, open_files=None, environment=None, flags=(), state=None, binaries=None, **settings):
         self.home = Path(tempfile.mkdtemp(prefix="stint-test-"))
-        self.state = self.home / "state"
+        self.state = Path(state or self.home / "state")
         self.socket = self.home / "s"
         self.log = self.home / "stderr"
+        self.binaries = Path(binaries or BIN)
         self.clients = []
-        command = [str(BIN / "stintd"), "--state-dir", str(self.state), "--socket", str(self.socket), *flags]
-        for key, value in settings.items():
-            command += ["--set", f"{key.replace('__', '.')}={value}"]
-
-        def limit():
-            if open_files is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
-
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, preexec_fn=limit,
-            )
-        self.pid = self.process.pid
+        self.open_files = open_files
+        self.environment = environment
+        self.arguments = ["--state-dir", str(self.state), "--socket", str(self.socket), *flags]
+        # A test that ends must leave no program behind; those that are about programs that outlive it say so.
+        for key, value in ({"daemon__on_stop": "cancel"} | settings).items():
+            self.arguments += ["--set", f"{key.replace('__', '.')}={value}"]
+        self.launch()
         try:
-            until(self._serves, 20, "the daemon's socket")
+            self.until_serving()
         except BaseException:
             self.destroy()
             raise
+
+    # ---- its lives
+    def launch(self):
+        """A new process, which may not serve yet."""
+
+        def limit():
+            if self.open_files is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.open_files, self.open_files))
+
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.binaries / "stintd"), *self.arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment, preexec_fn=limit,
+            )
+        self.pid = self.process.pid
+
+    def until_serving(self, timeout=20):
+        until(self._serves, timeout, "the daemon's socket")
+
+    def kill(self):
+        """kill -9: it is dead when this returns; what outlives it goes on."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self):
+        """Another daemon on the same state; the one that is there, if any, is killed."""
+        self.kill()
+        self.launch()
+        self.until_serving()
+
+    def exit_code(self, timeout=20):
+        """How the process ended; it must do so by itself."""
+        return self.process.wait(seconds(timeout))
 
     def _serves(self):
         assert self.process.poll() is None, f"stintd ended with {self.process.returncode}: {self.log.read_text()}"
@@ -268,15 +296,16 @@ class Daemon:
 
     # ---- what /proc says
     def processes(self):
-        """Every process that is ours: descendants of the daemon and whoever names its home in its environment."""
+        """Every process that is ours: descendants of the daemon and whoever names its home or its state."""
         found = set()
-        for number in descendants(self.pid):
-            found.add(number)
-        marker = str(self.home).encode()
+        if self.process.poll() is None:
+            found.update(descendants(self.pid))
+        marks = (str(self.home).encode(), str(self.state).encode())
         for entry in os.listdir("/proc"):
             if entry.isdigit() and int(entry) != os.getpid():
                 with contextlib.suppress(OSError):
-                    if marker in Path(f"/proc/{entry}/environ").read_bytes() or marker in Path(f"/proc/{entry}/cmdline").read_bytes():
+                    words = Path(f"/proc/{entry}/environ").read_bytes() + Path(f"/proc/{entry}/cmdline").read_bytes()
+                    if any(mark in words for mark in marks):
                         found.add(int(entry))
         return found
 
@@ -288,18 +317,43 @@ class Daemon:
         others = [pid for one in first for pid in children(one) if process_name(pid).startswith("stint-")]
         return [pid for pid in others if process_name(pid) == f"stint-{role}"]
 
+    def worker_pids(self, role="runner"):
+        """Pids of living workers by what their folders say: the same with and without a daemon."""
+        found = []
+        for lock in self.state.glob("workers/*/lock"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(lock.read_text())
+                if process_name(pid) == f"stint-{role}" and str(self.state).encode() in command_line(pid):
+                    found.append(pid)
+        return found
+
     # ---- its end
     def stop(self, timeout=20):
         """SIGTERM, and everything that a good end is."""
+        self._end(lambda: self.process.send_signal(signal.SIGTERM), timeout)
+
+    def finish(self, timeout=20):
+        """A good end of a test that left programs running or the daemon dead: everything is cancelled."""
+        if self.process.poll() is not None:
+            self.launch()
+        self.until_serving()
+
+        def cancel():
+            with Client(self.socket) as client:
+                client.call("daemon.shutdown", jobs="cancel")
+
+        self._end(cancel, timeout)
+
+    def _end(self, order, timeout):
         for client in self.clients:
             client.close()
         code = self.process.poll()
         if code is None:
-            self.process.send_signal(signal.SIGTERM)
+            order()
             try:
                 code = self.process.wait(seconds(timeout))
             except subprocess.TimeoutExpired:
-                code = "no end after SIGTERM"
+                code = "no end after the order to stop"
         text = self.log.read_text(errors="replace")
         left = {pid: command_line(pid) for pid in self.processes()}
         socket_left = self.socket.exists()
@@ -311,10 +365,17 @@ class Daemon:
         assert not socket_left, "the socket was left"
 
     def destroy(self):
-        for pid in self.processes() | {self.pid}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        self.kill()
+
+        def all_gone():
+            found = self.processes()
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not found
+
+        # Again and again: what is killed may be in the middle of starting something.
+        until(all_gone, 10, "the end of all processes")
         shutil.rmtree(self.home, ignore_errors=True)
 
 
