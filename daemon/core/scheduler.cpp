@@ -14,6 +14,15 @@ constexpr Duration refused_pause = std::chrono::milliseconds(100);
 
 }  // namespace
 
+std::uint64_t drain_pending(const Counts& counts, DrainScope scope) {
+  std::uint64_t pending = 0;
+  if (scope == DrainScope::none) return pending;
+  for (const std::uint64_t running : counts.running) pending += running;
+  if (scope == DrainScope::running) return pending;
+  for (const std::uint64_t queued : counts.queued) pending += queued;
+  return pending;
+}
+
 Scheduler::Scheduler(Config config) : state_(std::make_unique<State>(config)) {}
 Scheduler::~Scheduler() = default;
 
@@ -229,7 +238,12 @@ void Scheduler::each_after(JobId after, std::size_t limit, const std::function<b
 
 std::vector<Reason> Scheduler::why(const Job& job) const {
   if (state_of(job) != stint::State::queued) return {};
-  return {Reason{Reason::Kind::slots, job.lane, state_->lane(job).before(state_->place(job))}};
+  const Permits& lane = state_->lane(job);
+  const Reason slots{Reason::Kind::slots, job.lane, lane.before(state_->place(job))};
+  if (state_->starts_allowed()) return {slots};
+  const Reason draining{Reason::Kind::draining, job.lane, 0};
+  if (slots.ahead == 0 && lane.running() < lane.capacity) return {draining};
+  return {draining, slots};
 }
 
 stint::State Scheduler::state_of(const Job& job) const {

@@ -67,6 +67,9 @@ struct Counts {
   std::uint64_t stopping = 0;
 };
 
+/// How many jobs a drain of this scope waits for.
+[[nodiscard]] std::uint64_t drain_pending(const Counts& counts, DrainScope scope);
+
 class Scheduler {
  public:
   explicit Scheduler(Config config);
