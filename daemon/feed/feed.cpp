@@ -88,6 +88,36 @@ void Feed::wait_job(StreamId id, JobId job, std::optional<Duration> timeout, Job
   hub.open(std::make_unique<JobWait>(hub, id, job, std::move(done)), timeout);
 }
 
+void Feed::wait_drained(StreamId id, core::DrainScope scope, std::optional<Duration> timeout, DrainCallback done) {
+  Hub& hub = state_->hub;
+  const Hub::Turn turn(hub);
+  if (hub.closing) {
+    const Error error = going();
+    return done(&error);
+  }
+  hub.open(std::make_unique<DrainWait>(hub, id, scope, std::move(done)), timeout).look();
+}
+
+void Feed::jobs_moved() {
+  Hub& hub = state_->hub;
+  if (hub.drains.empty()) return;
+  const Hub::Turn turn(hub);
+  for (const StreamId id : std::vector(hub.drains)) {
+    if (Entry* const entry = hub.find(id)) static_cast<DrainWait*>(entry)->look();
+  }
+}
+
+void Feed::drain_ended(std::optional<core::DrainScope> but) {
+  Hub& hub = state_->hub;
+  const Hub::Turn turn(hub);
+  const Error error(ErrorKind::conflict, but ? "the drain that this call waits for was replaced by one of another scope"
+                                             : "the drain that this call waits for was ended by daemon.undrain");
+  for (const StreamId id : std::vector(hub.drains)) {
+    auto* const wait = static_cast<DrainWait*>(hub.find(id));
+    if (wait != nullptr && wait->scope() != but) wait->answer(&error);
+  }
+}
+
 void Feed::wait(StreamId id, WaitOptions options, std::function<void(std::optional<Error>, WaitResult)> done) {
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);

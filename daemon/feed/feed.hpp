@@ -66,6 +66,8 @@ class Feed {
 
   // ---- from the engine
   void publish(const core::Publish& event);
+  /// Jobs may have moved: calls that wait for a drain look again. Some moves (back into the line) have no event.
+  void jobs_moved();
   /// The daemon goes: streams end as `draining`, waiting calls are answered with that error.
   void close();
 
@@ -80,6 +82,14 @@ class Feed {
   /// when the daemon goes or the job has vanished. The job must be here and not announced (just submitted).
   using JobCallback = std::function<void(const core::FinishedPtr& job, const Error* error)>;
   void wait_job(StreamId id, JobId job, std::optional<Duration> timeout, JobCallback done);
+
+  /// Calls `done` once: with nullptr when no job is left that a drain of this scope waits for, or when `timeout` has
+  /// passed; with an Error when the daemon goes or the drain was ended. Maybe inside this call.
+  using DrainCallback = std::function<void(const Error* error)>;
+  void wait_drained(StreamId id, core::DrainScope scope, std::optional<Duration> timeout, DrainCallback done);
+
+  /// The drain is over: calls that wait for one are answered `conflict`; with `but`, only those of another scope.
+  void drain_ended(std::optional<core::DrainScope> but = std::nullopt);
 
   /// Calls `done` once. Errors: `not_found`, `purged`, `draining`, `limit_exceeded` (the answer is too large).
   void wait(StreamId id, WaitOptions options, std::function<void(std::optional<Error>, WaitResult)> done);

@@ -145,6 +145,7 @@ struct Hub {
   JobWatches by_job;
   LabelWatches<std::string> by_group;
   LabelWatches<std::uint32_t> by_user;
+  std::vector<StreamId> drains;  ///< calls that wait for a drain
   std::vector<Watcher*> ending;  ///< streams of groups without unfinished members that wait for what is not announced
 
   boost::unordered_flat_map<StreamId, std::unique_ptr<Entry>> entries;

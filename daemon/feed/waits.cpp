@@ -22,6 +22,22 @@ void JobWait::stop(StreamEnd reason) {
   answer(nullptr, &error);
 }
 
+void DrainWait::look() {
+  if (core::drain_pending(hub_.scheduler.counts(), scope_) == 0) answer(nullptr);
+}
+
+void DrainWait::answer(const Error* error) {
+  if (dead()) return;
+  hub_.retire(*this);
+  done_(error);
+}
+
+void DrainWait::stop(StreamEnd reason) {
+  if (reason == StreamEnd::timed_out) return answer(nullptr);
+  const Error error = going();
+  answer(&error);
+}
+
 WaitCall::WaitCall(Hub& hub, StreamId id, WaitOptions options, Done done)
     : Entry(hub, id), options_(std::move(options)), done_(std::move(done)) {
   if (options_.selection.ids) left_.insert(options_.selection.ids->begin(), options_.selection.ids->end());

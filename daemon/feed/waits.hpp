@@ -1,4 +1,5 @@
-// Calls that wait: for one job (job.run), and for many (job.wait), which is a stream of results that is collected.
+// Calls that wait: for one job (job.run), for many (job.wait), which is a stream of results that is collected, and for all
+// that a drain waits for (daemon.drain).
 //
 // Inside feed/ only. Each calls its `done` exactly once, or never where it was dropped.
 #pragma once
@@ -29,6 +30,28 @@ class JobWait final : public Entry {
 
   JobId job_;
   Feed::JobCallback done_;
+};
+
+class DrainWait final : public Entry {
+ public:
+  DrainWait(Hub& hub, StreamId id, core::DrainScope scope, Feed::DrainCallback done)
+      : Entry(hub, id), scope_(scope), done_(std::move(done)) {
+    hub_.drains.push_back(id);
+  }
+
+  [[nodiscard]] core::DrainScope scope() const { return scope_; }
+  /// Answers where nothing is left to wait for.
+  void look();
+  void answer(const Error* error);
+
+  void on_finished(const core::FinishedPtr&) override {}
+  void on_vanished(JobId, std::uint64_t) override {}
+  void stop(StreamEnd reason) override;
+  void unwatch() override { std::erase(hub_.drains, id()); }
+
+ private:
+  core::DrainScope scope_;
+  Feed::DrainCallback done_;
 };
 
 /// Collects the records of a stream that it opened, until it has what it waits for.

@@ -177,6 +177,7 @@ class House {
     }
     if (auto_commit) commit();
     release();
+    feed.jobs_moved();
   }
   void commit() {
     durable = scheduler.newest_persist();
