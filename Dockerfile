@@ -27,4 +27,4 @@ ENV STINT_SOCKET=/run/stint/stint.sock
 VOLUME /var/lib/stint
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["stint", "status", "--quiet"]
-ENTRYPOINT ["stintd", "--state-dir", "/var/lib/stint/state", "--socket", "/run/stint/stint.sock"]
+ENTRYPOINT ["stintd", "--state-dir", "/var/lib/stint/state", "--socket", "/run/stint/stint.sock", "--set", "daemon.on_stop=drain"]

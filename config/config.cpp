@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> level_words{"debug", "info", "warning", "error"};
 constexpr std::array<std::string_view, 2> target_words{"stderr", "file"};
-constexpr std::array<std::string_view, 2> on_stop_words{"cancel", "drain"};
+constexpr std::array<std::string_view, 3> on_stop_words{"detach", "drain", "cancel"};
 
 template <class T>
 constexpr std::span<const std::string_view> words_of() {
@@ -101,8 +101,8 @@ constexpr std::array key_table{
     key<&Config::log_file_bytes>("log.file_bytes", "The log file is rotated at this size.", 4'096, 1ULL << 40U),
     key<&Config::log_files>("log.files", "How many rotated log files are kept beside the current one.", 1, 100),
     key<&Config::daemon_on_stop>("daemon.on_stop",
-                                 "What SIGTERM and SIGINT do to the jobs: cancel them, or drain: run what is running and queued "
-                                 "to its end first."),
+                                 "What SIGTERM and SIGINT do to the jobs: detach: programs go on and are taken over at the next "
+                                 "start; drain: run what is running and queued to its end first; cancel: stop them."),
     key<&Config::stop_timeout>("stop.timeout", "What has not ended so long after the order to stop is killed.", 0, 30 * day),
 };
 

@@ -19,7 +19,7 @@ namespace stint::config {
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 enum class LogTarget : std::uint8_t { standard_error, file };
 /// What becomes of the jobs when the daemon is told to stop by a signal.
-enum class OnStop : std::uint8_t { cancel, drain };
+enum class OnStop : std::uint8_t { detach, drain, cancel };
 
 /// The settings of one daemon. What has no initialiser is filled in by `load`; ranges stand in the table of keys.
 struct Config {
@@ -42,7 +42,7 @@ struct Config {
   std::uint64_t log_file_bytes = 10U << 20U;  ///< then the file is rotated
   std::uint32_t log_files = 3;                ///< rotated files that are kept beside the current one
 
-  OnStop daemon_on_stop = OnStop::cancel;
+  OnStop daemon_on_stop = OnStop::detach;
   Duration stop_timeout = std::chrono::seconds(60);  ///< then what still runs is killed
 };
 

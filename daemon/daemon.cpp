@@ -20,6 +20,16 @@ constexpr auto last_wait = std::chrono::seconds(10);
 /// From a program's end to the next start by way of the daemon, commits aside: three threads wake for it.
 constexpr Duration turnaround = std::chrono::microseconds(300);
 
+constexpr int exit_store_failed = 1;
+
+ShutdownMode mode_of(config::OnStop on_stop) {
+  switch (on_stop) {
+    case config::OnStop::drain: return ShutdownMode::drain;
+    case config::OnStop::cancel: return ShutdownMode::cancel;
+    default: return ShutdownMode::detach;
+  }
+}
+
 void log_warning(const std::string& text) { spdlog::warn("{}", text); }
 
 /// stint-worker lies beside stintd.
@@ -31,20 +41,32 @@ TaskRegistry registered_tasks() {
   return tasks;
 }
 
-EngineOptions engine_options(const config::Config& config, const StateDir& state_dir, std::string instance) {
+db::SqliteOptions store_options(const StateDir& state_dir) {
+  db::SqliteOptions options;
+  options.path = state_dir.path() / "stint.db";
+  options.ballast_path = state_dir.path() / "ballast";
+  return options;
+}
+
+EngineOptions engine_options(const config::Config& config, const StateDir& state_dir, const db::Recovered& recovered,
+                             std::string instance) {
   EngineOptions options;
   options.core.slots = {config.process_slots, config.process_hosts, config.thread_threads, config.coroutine_slots};
   options.core.ageing = config.scheduling_ageing;
   options.core.turnaround = turnaround;
+  options.core.first_id = recovered.next_id;
+  options.core.first_seq = recovered.next_seq;
   options.instance = std::move(instance);
   options.output_dir = state_dir.output();
   return options;
 }
 
-exec::ProcessOptions process_options(const config::Config& config, const StateDir& state_dir, const std::string& instance) {
+exec::ProcessOptions process_options(const config::Config& config, const StateDir& state_dir, std::uint32_t epoch,
+                                     const std::string& instance) {
   exec::ProcessOptions options;
   options.out_dir = state_dir.output();
   options.instance = instance;
+  options.epoch = epoch;
   options.socket_path = config.socket;
   options.runners = config.process_runners;
   options.slots = config.process_slots;
@@ -66,16 +88,18 @@ api::Options server_options(const config::Config& config) {
 
 Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const std::string& instance)
     : config_(config),
+      state_dir_(state_dir),
       tasks_(registered_tasks()),
       workers_(io_, worker_program(), state_dir.path(), log_warning),
-      store_([this](std::function<void()> work) { boost::asio::post(io_, std::move(work)); }),
-      engine_(io_, store_, tasks_, engine_options(config, state_dir, instance)),
+      store_([this](std::function<void()> work) { boost::asio::post(io_, std::move(work)); }, store_options(state_dir)),
+      recovered_(store_.recover()),
+      engine_(io_, store_, tasks_, engine_options(config, state_dir, recovered_, instance)),
       threads_(io_, engine_, tasks_, config.thread_threads),
       coroutines_(io_, engine_, tasks_),
       hosts_(
           io_, workers_, engine_, tasks_, config.process_hosts,
           [this](std::function<void()> work, std::function<void()> done) { threads_.offload(std::move(work), std::move(done)); }),
-      programs_(io_, workers_, engine_, process_options(config, state_dir, instance)),
+      programs_(io_, workers_, engine_, process_options(config, state_dir, recovered_.epoch, instance)),
       server_(io_, engine_, server_options(config)),
       signals_(io_, SIGTERM, SIGINT),
       stop_timer_(io_) {
@@ -89,7 +113,29 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
   engine_.on_idle([this] { stop(); });
 }
 
+/// Who ran when the last daemon ended is found out by its runners; nobody waits for one that does not answer yet.
+void Daemon::recover() {
+  std::vector<worker::Run> started;
+  for (const core::StoredJob& job : recovered_.jobs) {
+    if (job.attempt > 0 && job.lane == core::Lane::program) started.push_back({job.id, job.attempt});
+  }
+  if (!recovered_.jobs.empty()) {
+    spdlog::info("{} unfinished jobs are taken over, {} of them programs that had started", recovered_.jobs.size(), started.size());
+  }
+  programs_.recover(std::move(started), state_dir_.rebooted(), [] { spdlog::info("all programs that had started are accounted for"); });
+  engine_.recover(std::exchange(recovered_.jobs, {}));
+}
+
+/// Nothing is acknowledged from here on, and what was stands: the next start goes on from it.
+void Daemon::on_store_failure(const std::string& reason) {
+  spdlog::critical("the store has failed: {}. Ending at once; the next start goes on from what is on disk", reason);
+  spdlog::default_logger()->flush();
+  ::_exit(exit_store_failed);
+}
+
 int Daemon::run() {
+  store_.on_failure([this](const std::string& reason) { on_store_failure(reason); });
+  recover();
   server_.start();
   wait_for_signal();
   spdlog::info("ready on {}", config_.socket.string());
@@ -113,7 +159,7 @@ void Daemon::on_signal(int number) {
   if (signals_seen_ > 1) {
     engine_.kill_all();
   } else {
-    engine_.shutdown(config_.daemon_on_stop == config::OnStop::drain ? ShutdownMode::drain : ShutdownMode::cancel);
+    engine_.shutdown(mode_of(config_.daemon_on_stop));
   }
 }
 
@@ -142,7 +188,7 @@ void Daemon::stop() {
       [this](auto next) { threads_.close(std::move(next)); },
       [this](auto next) { coroutines_.close(std::move(next)); },
       [this](auto next) { hosts_.close(std::move(next)); },
-      [this](auto next) { programs_.close(std::move(next)); },
+      [this](auto next) { engine_.detaching() ? programs_.detach(std::move(next)) : programs_.close(std::move(next)); },
       [this](auto next) { server_.stop(true, std::move(next)); },
       [this](auto next) {
         engine_.feed().close();

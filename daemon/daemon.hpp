@@ -1,7 +1,7 @@
 // The parts of a running daemon, in the order in which they start; they stop in the mirror of it.
 //
 // The zygote comes first, because after it there are threads. `run` returns when everything has ended: nothing is
-// detached. Throws Error where the zygote or the socket cannot be had.
+// detached. Throws Error where the zygote, the store or the socket cannot be had.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -13,7 +13,7 @@
 
 #include "config/config.hpp"
 #include "daemon/api/server.hpp"
-#include "daemon/db/memory_store.hpp"
+#include "daemon/db/sqlite_store.hpp"
 #include "daemon/engine.hpp"
 #include "daemon/exec/coroutine_executor.hpp"
 #include "daemon/exec/host_executor.hpp"
@@ -34,6 +34,8 @@ class Daemon {
  private:
   using Step = std::function<void(std::function<void()> next)>;
 
+  void recover();
+  [[noreturn]] void on_store_failure(const std::string& reason);
   void on_signal(int number);
   void wait_for_signal();
   /// Starts the clock of a shutdown: past it what still runs is killed, and what cannot be killed is left.
@@ -42,10 +44,12 @@ class Daemon {
   void next_step();
 
   const config::Config& config_;
+  const StateDir& state_dir_;
   boost::asio::io_context io_{1};
   TaskRegistry tasks_;
   exec::ZygoteWorkers workers_;  // before whatever has a thread
-  db::MemoryStore store_;
+  db::SqliteStore store_;
+  db::Recovered recovered_;  // empty once it is handed on
   Engine engine_;
   exec::ThreadExecutor threads_;
   exec::CoroutineExecutor coroutines_;

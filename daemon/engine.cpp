@@ -155,7 +155,9 @@ void Engine::release(core::Effect effect) {
 
 void Engine::begin(const core::Start& start) {
   const core::Job* job = scheduler_.find(start.id);
-  if (job == nullptr || job->attempt != start.attempt || !job->is_running()) return;
+  // What is not begun now never began: the next daemon starts it.
+  if (job == nullptr || job->attempt != start.attempt || !job->is_running() || detaching_) return;
+  if (start.lane != core::Lane::program) ++tasks_running_;
   executor_of(start.lane)
       .start({.id = job->id, .attempt = job->attempt, .spec = job->spec, .item = job->item, .uid = job->user->uid});
 }
@@ -255,7 +257,27 @@ core::CancelResult Engine::cancel_group(std::string_view group, bool force) {
   return result;
 }
 
+void Engine::recover(std::vector<core::StoredJob> jobs) {
+  scheduler_.on_recovered(std::move(jobs), wall_now(), effects_);
+  settle();
+}
+
 core::PersistNumber Engine::forget(std::vector<JobId> ids) {
+  // Asked first, so that the records are still there; the files go when the records are gone for good.
+  store_.get(ids, [this](const std::vector<db::Found>& found) {
+    std::vector<std::string> files;
+    for (const db::Found& row : found) {
+      if (!row.job) continue;
+      for (const StreamName of : {StreamName::out, StreamName::err}) {
+        for (Attempt attempt = 1; row.job->spec->is_program() && attempt <= row.job->attempt; ++attempt) {
+          files.push_back(output_path(options_.output_dir, row.job->id, attempt, of));
+        }
+      }
+    }
+    when_durable(scheduler_.newest_persist(), [files = std::move(files)](const std::optional<Error>&) {
+      for (const std::string& file : files) remove_kept_files(file);
+    });
+  });
   const auto number = scheduler_.on_forget(std::move(ids), effects_);
   settle();
   return number;
@@ -420,6 +442,11 @@ void Engine::on_ended(JobId id, Attempt attempt, EndReport report) {
   const Time now = wall_now();
   if (const core::Job* job = scheduler_.find(id)) {
     if (const auto begun = begin_of(*job)) run_time_.add(now - *begun);
+    if (job->lane != core::Lane::program) {
+      --tasks_running_;
+      // A task that the detach itself has stopped has no end worth recording: the next daemon calls it lost.
+      if (detaching_ && report.stopped) return look_for_idle();
+    }
   }
   scheduler_.on_ended(id, attempt, std::move(report), now, effects_);
   settle();
@@ -434,11 +461,14 @@ void Engine::on_returned(JobId id, Attempt attempt) {
 
 void Engine::shutdown(ShutdownMode mode) {
   const bool first = !std::exchange(shutting_down_, true);
-  if (first) {
-    scheduler_.on_drain(wall_now(), effects_);
-    if (on_shutdown_) on_shutdown_();
-  }
-  if (mode == ShutdownMode::cancel) {
+  const bool again = detaching_;
+  detaching_ = mode == ShutdownMode::detach;
+  scheduler_.on_drain(detaching_ ? core::DrainScope::none : core::DrainScope::queued, wall_now(), effects_);
+  if (first && on_shutdown_) on_shutdown_();
+  if (detaching_) {
+    stop_tasks(again);
+    settle();
+  } else if (mode == ShutdownMode::cancel) {
     // Asked twice: no more grace.
     cancel_all(std::exchange(cancelled_all_, true));
   } else {
@@ -446,7 +476,16 @@ void Engine::shutdown(ShutdownMode mode) {
   }
 }
 
-void Engine::kill_all() { cancel_all(true); }
+void Engine::kill_all() { detaching_ ? stop_tasks(true) : cancel_all(true); }
+
+void Engine::stop_tasks(bool force) {
+  std::vector<const core::Job*> tasks;
+  scheduler_.each_after(0, SIZE_MAX, [&tasks](const core::Job& job) {
+    if (job.is_running() && job.lane != core::Lane::program) tasks.push_back(&job);
+    return true;
+  });
+  for (const core::Job* job : tasks) executor_of(job->lane).stop(job->id, job->attempt, force);
+}
 
 void Engine::cancel_all(bool force) {
   std::vector<JobId> ids;
@@ -459,7 +498,8 @@ void Engine::cancel_all(bool force) {
 }
 
 void Engine::look_for_idle() {
-  if (!shutting_down_ || !on_idle_ || !scheduler_.idle() || !held_.empty() || scheduler_.newest_persist() > durable_) return;
+  const bool idle = detaching_ ? tasks_running_ == 0 : scheduler_.idle();
+  if (!shutting_down_ || !on_idle_ || !idle || !held_.empty() || scheduler_.newest_persist() > durable_) return;
   auto callback = std::exchange(on_idle_, nullptr);
   boost::asio::post(io_, std::move(callback));
 }
@@ -501,7 +541,7 @@ nlohmann::json Engine::stats() const {
           {"queues", {{"default", {{"queued", queued}, {"running", running}}}}},
           {"rates", {{"submitted_per_second", submits_.per_second(now)}, {"finished_per_second", finishes_.per_second(now)}}},
           {"latency", {{"queue_seconds", latency_json(queue_time_)}, {"run_seconds", latency_json(run_time_)}}},
-          {"store", {{"kind", "memory"}, {"durable_up_to", durable_}, {"held", held_.size()}}},
+          {"store", {{"kind", "sqlite"}, {"durable_up_to", durable_}, {"held", held_.size()}}},
           {"draining", scheduler_.draining()}};
 }
 

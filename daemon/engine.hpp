@@ -47,13 +47,18 @@ class Engine final : public api::Backend, public exec::Observer {
   void attach(core::Lane lane, exec::Executor& executor) { executors_[static_cast<std::size_t>(lane)] = &executor; }
   void attach(Offload offload) { offload_ = std::move(offload); }
 
+  /// What an earlier daemon left unfinished; before anything is submitted.
+  void recover(std::vector<core::StoredJob> jobs);
+
   /// Called once, when a shutdown begins.
   void on_shutdown(std::function<void()> callback) { on_shutdown_ = std::move(callback); }
   /// Called once, when a shutdown has run its course and no job is left.
   void on_idle(std::function<void()> callback) { on_idle_ = std::move(callback); }
 
-  /// Ends what still runs without any grace.
+  /// Ends what still runs without any grace; in a detach that is the tasks.
   void kill_all();
+  /// Programs are to outlive this daemon.
+  [[nodiscard]] bool detaching() const { return detaching_; }
 
   // api::Backend
   [[nodiscard]] const core::Scheduler& scheduler() const override { return scheduler_; }
@@ -98,6 +103,7 @@ class Engine final : public api::Backend, public exec::Observer {
   void refuse(core::PersistNumber number, const std::string& reason);
   void arm_timer(Time at);
   void cancel_all(bool force);
+  void stop_tasks(bool force);
   void look_for_idle();
   void park(JobId id, std::function<void()> again);
   void wake(JobId id);
@@ -126,6 +132,8 @@ class Engine final : public api::Backend, public exec::Observer {
   boost::unordered_flat_map<JobId, Parked> parked_;
 
   bool shutting_down_ = false;
+  bool detaching_ = false;
+  std::uint64_t tasks_running_ = 0;  // begun on an executor that dies with the daemon
   bool cancelled_all_ = false;
   std::function<void()> on_shutdown_;
   std::function<void()> on_idle_;

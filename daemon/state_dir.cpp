@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "common/slot_file.hpp"
+
 namespace stint {
 namespace {
 
@@ -41,6 +43,19 @@ std::string read_holder(int fd) {
   return holder;
 }
 
+/// Leaves this boot's id in the file; false where it stood there already.
+bool note_boot(const fs::path& path) {
+  const std::array<char, 16> now = boot_id();
+  std::array<char, 16> before{};
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) throw StateDirError("cannot open " + path.string() + ": " + why());
+  const bool same = ::pread(file.get(), before.data(), before.size(), 0) == static_cast<ssize_t>(before.size()) && before == now;
+  if (!same && ::pwrite(file.get(), now.data(), now.size(), 0) != static_cast<ssize_t>(now.size())) {
+    throw StateDirError("cannot write " + path.string() + ": " + why());
+  }
+  return !same;
+}
+
 }  // namespace
 
 StateDir::StateDir(fs::path path, const fs::path& socket_path) : path_(std::move(path)) {
@@ -61,9 +76,8 @@ StateDir::StateDir(fs::path path, const fs::path& socket_path) : path_(std::move
     throw StateDirError("cannot write " + lock_path.string() + ": " + why());
   }
   make_private_directory(workers());
-  std::error_code error;
-  fs::remove_all(output(), error);
   make_private_directory(output());
+  rebooted_ = note_boot(path_ / "boot");
 }
 
 }  // namespace stint

@@ -1,7 +1,8 @@
 // The state directory: made if missing, checked to be ours, and held by a lock while a daemon lives in it.
 //
 // The lock file names the socket of its holder, so that whoever finds the directory taken can say where to connect.
-// The kernel drops the lock when the holder dies: no pid and no clock decides. Throws StateDirError.
+// The kernel drops the lock when the holder dies: no pid and no clock decides. It also tells whether the machine was
+// restarted since the last daemon here. Throws StateDirError.
 #pragma once
 
 #include <filesystem>
@@ -20,17 +21,19 @@ class StateDirError : public std::runtime_error {
 
 class StateDir {
  public:
-  /// Makes `path` (mode 0700) and its folders, takes the lock and writes `socket_path` into it. Files of jobs that an
-  /// earlier daemon left behind are removed: their records died with it.
+  /// Makes `path` (mode 0700) and its folders, takes the lock and writes `socket_path` into it.
   StateDir(std::filesystem::path path, const std::filesystem::path& socket_path);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] std::filesystem::path workers() const { return path_ / "workers"; }
   [[nodiscard]] std::filesystem::path output() const { return path_ / "out"; }
+  /// True where the last daemon here ran before the machine was started: no process of that time is alive.
+  [[nodiscard]] bool rebooted() const { return rebooted_; }
 
  private:
   std::filesystem::path path_;
   UniqueFd lock_;
+  bool rebooted_ = false;
 };
 
 }  // namespace stint

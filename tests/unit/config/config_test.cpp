@@ -81,7 +81,7 @@ TEST(Keys, OtherTypesAreRefused) {
 TEST(Keys, TheErrorSaysWhatWasExpected) {
   EXPECT_EQ(find_key("process.slots")->expected(), "an integer from 1 to 65536");
   EXPECT_EQ(find_key("scheduling.ageing")->expected(), "seconds, a number from 0.001 to 86400");
-  EXPECT_EQ(find_key("daemon.on_stop")->expected(), "\"cancel\" or \"drain\"");
+  EXPECT_EQ(find_key("daemon.on_stop")->expected(), "\"detach\", \"drain\" or \"cancel\"");
   EXPECT_EQ(find_key("log.level")->expected(), "\"debug\", \"info\", \"warning\" or \"error\"");
 }
 
