@@ -18,7 +18,7 @@ class ProgramBench : public Bench {
  public:
   explicit ProgramBench(std::size_t runners = 2)
       : Bench({"program", [runners](boost::asio::io_context& context, exec::Observer& observer) {
-                 return std::make_unique<ProgramSubject>(context, observer, runners);
+                 return std::make_unique<ProgramSubject>(context, observer, ProgramEra{.runners = runners});
                }}) {}
 
   [[nodiscard]] ProgramSubject& programs() { return static_cast<ProgramSubject&>(*subject); }
@@ -67,6 +67,19 @@ class ProgramBench : public Bench {
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+/// For what shows by no event of ours: looks again and again, and serves the context meanwhile.
+template <class Condition>
+[[nodiscard]] bool poll_until(boost::asio::io_context& io, Condition condition,
+                              std::chrono::milliseconds limit = std::chrono::seconds(40)) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    if (io.stopped()) io.restart();
+    io.run_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 /// No such process, or a zombie that somebody will reap.

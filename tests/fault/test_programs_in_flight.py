@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from account import assert_ran_once, long_or_short, noting, runs_noted
-from harness import BIN, alive, process_name, seconds, until
+from harness import BIN, alive, runner_of, seconds, until
 
 PROGRAMS = 100
 PATTERN_BYTES = 400_000
@@ -67,17 +67,6 @@ class Flight:
                 assert client.output(record["id"], of=of) == text, f"{of} of {record}"
         assert_ran_once(self.ran)
         assert len(runs_noted(self.ran)) == len(self.expected)
-
-
-def parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def runner_of(pid):
-    while process_name(pid) != "stint-runner":
-        pid = parent(pid)
-        assert pid > 1, "no runner above the program"
-    return pid
 
 
 def test_kill_and_restart_again_and_again(start, chance):

@@ -1,5 +1,6 @@
 // Trees, timeouts and deaths: of programs, of what they leave behind, of runners, of the zygote.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "tests/fault/program_bench.hpp"
 
@@ -142,7 +143,11 @@ TEST_F(Kills, KilledRunnerLosesItsJobsAndNoOthers) {
   EXPECT_NE(lost->message.find("SIGKILL"), std::string::npos);
   EXPECT_TRUE(is_gone(stray_pid));
   EXPECT_TRUE(is_gone(main_pid));
-  EXPECT_FALSE(std::filesystem::exists(bench.programs().state() / "workers" / first_runner));
+  // Its folder tells what became of the job until that is on record.
+  EXPECT_TRUE(std::filesystem::exists(bench.programs().state() / "workers" / first_runner));
+  bench.subject->executor().on_recorded(first, 1);
+  ASSERT_TRUE(poll_until(
+      bench.io, [&] { return !std::filesystem::exists(bench.programs().state() / "workers" / first_runner); }));
   EXPECT_FALSE(bench.recorder.ended(second));
   EXPECT_FALSE(is_gone(pid_in(file("second"))));
   ASSERT_TRUE(run_until(bench.io, [&] { return bench.programs().programs().runners_up() == 2; }));
@@ -151,31 +156,38 @@ TEST_F(Kills, KilledRunnerLosesItsJobsAndNoOthers) {
   ASSERT_TRUE(bench.wait_ended(second));
 }
 
-TEST_F(Kills, KilledZygoteIsReplaced) {
+TEST_F(Kills, KilledZygoteIsReplacedAndItsRunnersGoOn) {
   const JobId id = start_with_stray("stray");
+  ASSERT_EQ(::mkfifo(file("fifo").c_str(), 0600), 0);
+  const JobId other = bench.start(shell_job("read line < " + file("fifo") + "; exit $line"));
+  const std::string runner = bench.recorder.records[id].start.worker;
   const pid_t stray_pid = pid_in(file("stray"));
   const pid_t zygote = bench.programs().workers().zygote_pid();
   ASSERT_EQ(::kill(zygote, SIGKILL), 0);
+  ASSERT_TRUE(poll_until(bench.io, [&] { return bench.programs().workers().zygote_pid() != zygote; }));
+  std::ofstream(file("fifo")) << "7\n";
+  ASSERT_TRUE(bench.wait_ended(other));
+  EXPECT_EQ(ProgramBench::exit_code(bench.recorder.records[other].end), 7);
+  EXPECT_EQ(ProgramBench::exit_code(bench.run(command_job({"true"}))), 0);
+  // The new zygote is not the runner's parent, and clears up after it all the same.
+  ASSERT_EQ(::kill(std::atoi(read_file(bench.programs().state() / "workers" / runner / "lock").c_str()), SIGKILL), 0);
   ASSERT_TRUE(bench.wait_ended(id));
   EXPECT_TRUE(std::holds_alternative<EndReport::Lost>(bench.recorder.records[id].end.ending));
   EXPECT_TRUE(is_gone(stray_pid));
-  EXPECT_EQ(ProgramBench::exit_code(bench.run(command_job({"true"}))), 0);
-  EXPECT_NE(bench.programs().workers().zygote_pid(), zygote);
 }
 
-TEST_F(Kills, WithoutItsDaemonARunnerEndsItsPrograms) {
-  const JobId id = start_with_stray("stray");
+TEST_F(Kills, WithoutItsDaemonARunnerEndsWhatIsNotDurable) {
+  JobSpec spec = shell_job("trap '' TERM; " + stray(file("stray")) + "echo ready; sleep 600");
+  spec.durable = false;
+  const JobId id = bench.start(spec);
+  ASSERT_TRUE(bench.wait_started(id));
+  bench.follow_until(id, "ready");
   const pid_t main_pid = *bench.recorder.records[id].start.pid;
   const pid_t stray_pid = pid_in(file("stray"));
-  const std::string workers = bench.programs().state() / "workers";
   // As if the daemon had been killed: all its descriptors close at once.
-  ScratchFolder kept;
   bench.closed = true;
   bench.subject.reset();
-  const auto deadline = std::chrono::steady_clock::now() + 30s;
-  while (!(is_gone(main_pid) && is_gone(stray_pid)) && std::chrono::steady_clock::now() < deadline) ::usleep(1'000);
-  EXPECT_TRUE(is_gone(main_pid));
-  EXPECT_TRUE(is_gone(stray_pid));
+  ASSERT_TRUE(poll_until(bench.io, [&] { return is_gone(main_pid) && is_gone(stray_pid); }));
 }
 
 }  // namespace

@@ -399,6 +399,22 @@ def alive(pid):
         return False
 
 
+def parent(pid):
+    """Its parent's pid; 0 where there is no such process."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def runner_of(pid):
+    """The runner that has begun this program."""
+    while process_name(pid) != "stint-runner":
+        pid = parent(pid)
+        assert pid > 1, "no runner above the program"
+    return pid
+
+
 def children(pid):
     found = []
     with contextlib.suppress(OSError):

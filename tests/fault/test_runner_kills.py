@@ -1,0 +1,148 @@
+"""kill -9 of a runner, alone and together with the daemon: `lost`, the tree gone, nothing run twice, the rest goes on."""
+
+import os
+import signal
+
+import pytest
+from account import assert_ran_once, noting, runs_noted
+from harness import alive, command_line, parent, process_name, runner_of, until
+
+SLOTS = 6
+
+
+class Victims:
+    """Programs with strays on both runners, and more that wait in the queue for their slots."""
+
+    def __init__(self, daemon, client):
+        self.ran = daemon.home / "ran"
+        self.strays = daemon.home / "strays"
+        stray = f"sh -c 'setsid sh -c \"echo \\$\\$ >>{self.strays}; exec sleep 300\" & exit' &"
+        self.jobs = [client.submit(shell=noting(self.ran, f"{stray} sleep 300; exit 0")) for _ in range(SLOTS)]
+        self.pids = {job: client.until_state(job, "running", "running")["pid"] for job in self.jobs}
+        until(lambda: len(self.stray_pids()) == SLOTS, 20, "the strays")
+        self.queued = [client.submit(shell=noting(self.ran, "exit 3")) for _ in range(4)]
+        self.runner = runner_of(self.pids[self.jobs[0]])
+        self.hit = [job for job in self.jobs if runner_of(self.pids[job]) == self.runner]
+        self.rest = [job for job in self.jobs if job not in self.hit]
+        self.trees = {job: self.tree(job) for job in self.jobs}
+        assert self.rest, "all programs are on one runner: nothing to compare with"
+
+    def stray_pids(self):
+        return [int(word) for word in self.strays.read_text().split()] if self.strays.exists() else []
+
+    def tree(self, job):
+        marker = f"STINT_JOB_ID={job}\0".encode()
+        found = []
+        for entry in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+            try:
+                with open(f"/proc/{entry}/environ", "rb") as file:
+                    environment = file.read()
+            except OSError:
+                continue
+            if marker in environment and str(self.ran.parent).encode() in environment:
+                found.append(entry)
+        assert len(found) >= 3 and self.pids[job] in found, [command_line(pid) for pid in found]
+        return found
+
+    def assert_lost(self, client, jobs):
+        for record in client.wait(*jobs):
+            # Checked at once: permits come back, and `lost` is said, when the tree is gone and not before.
+            left = [command_line(pid) for pid in self.trees[record["id"]] if alive(pid)]
+            assert record["outcome"] == "lost" and record["error"]["kind"] == "lost", record
+            assert "exit_code" not in record and record["attempt"] == 1, record
+            assert not left, f"still there: {left}"
+
+    def assert_rest_goes_on(self, client):
+        for job in self.rest:
+            assert client.call("job.get", id=job)["state"] == "running"
+            assert all(alive(pid) for pid in self.trees[job])
+        for record in client.wait(*self.queued):
+            assert record["exit_code"] == 3, record
+        assert_ran_once(self.ran)
+        assert {job for job, _ in runs_noted(self.ran)} == {*self.jobs, *self.queued}
+
+
+def test_runner(start):
+    daemon = start(process__slots=SLOTS, process__runners=2)
+    client = daemon.connect()
+    victims = Victims(daemon, client)
+    os.kill(victims.runner, signal.SIGKILL)
+    victims.assert_lost(client, victims.hit)
+    victims.assert_rest_goes_on(client)
+    daemon.restart()
+    client = daemon.connect()
+    victims.assert_lost(client, victims.hit)
+    victims.assert_rest_goes_on(client)
+
+
+@pytest.mark.parametrize("order", ["runner-daemon", "daemon-runner", "frozen"])
+def test_runner_and_daemon(start, order):
+    daemon = start(process__slots=SLOTS, process__runners=2)
+    victims = Victims(daemon, daemon.connect())
+    if order == "frozen":  # the daemon cannot take note of the runner's death
+        os.kill(daemon.pid, signal.SIGSTOP)
+    if order == "daemon-runner":
+        daemon.kill()
+    os.kill(victims.runner, signal.SIGKILL)
+    daemon.restart()
+    client = daemon.connect()
+    victims.assert_lost(client, victims.hit)
+    victims.assert_rest_goes_on(client)
+
+
+def test_all_runners_and_the_daemon(start):
+    """Strays then hang on nobody: the next start finds them by their marks."""
+    daemon = start(process__slots=SLOTS, process__runners=2)
+    victims = Victims(daemon, daemon.connect())
+    runners = daemon.worker_pids()
+    assert len(runners) == 2
+    daemon.kill()
+    for runner in runners:
+        os.kill(runner, signal.SIGKILL)
+    until(lambda: not any(process_name(parent(pid)).startswith("stint") for pid in victims.stray_pids()), 10, "orphans")
+    victims.rest = []
+    daemon.launch()
+    daemon.until_serving()
+    client = daemon.connect()
+    victims.assert_lost(client, victims.jobs)
+    victims.assert_rest_goes_on(client)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_end_that_no_daemon_saw_counts(start, killed):
+    """It stands in the runner's file, and no death of the runner takes it back."""
+    daemon = start(process__slots=4, process__runners=2)
+    client = daemon.connect()
+    ran, gate = daemon.home / "ran", daemon.home / "gate"
+    ending = client.submit(shell=noting(ran, f"while [ ! -e {gate} ]; do sleep 0.02; done; echo out; echo err >&2; exit 7"))
+    jobs = [ending, *(client.submit(shell=noting(ran, "sleep 300")) for _ in range(3))]
+    pids = {job: client.until_state(job, "running", "running")["pid"] for job in jobs}
+    runner = runner_of(pids[ending])
+    hit = [job for job in jobs[1:] if runner_of(pids[job]) == runner]
+    assert hit, "the runner has nothing that keeps it alive"
+    daemon.kill()
+    gate.touch()
+    until(lambda: not alive(pids[ending]), 10, "the end")
+    if killed:
+        # A zombie is reaped only when its end has been written down.
+        until(lambda: not os.path.exists(f"/proc/{pids[ending]}"), 10, "the runner's note of the end")
+        until(lambda: b"\x02\x00" in slot_states(daemon), 10, "the end in the runner's file")
+        os.kill(runner, signal.SIGKILL)
+    daemon.launch()
+    daemon.until_serving()
+    client = daemon.connect()
+    (record,) = client.wait(ending)
+    assert (record["outcome"], record["exit_code"]) == ("failed", 7), record
+    assert (client.output(ending), client.output(ending, of="stderr")) == (b"out\n", b"err\n")
+    if killed:
+        assert {record["outcome"] for record in client.wait(*hit)} == {"lost"}
+    assert_ran_once(ran)
+
+
+def slot_states(daemon):
+    """The state of each record in all slot files: two bytes at offset 6 of 128."""
+    found = []
+    for path in daemon.state.glob("workers/*/slots"):
+        data = path.read_bytes()
+        found += [data[start + 6 : start + 8] for start in range(0, len(data), 128)]
+    return found
