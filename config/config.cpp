@@ -100,6 +100,11 @@ constexpr std::array key_table{
     key<&Config::log_target>("log.target", "Where the log goes: standard error, or stintd.log in the state directory, rotated."),
     key<&Config::log_file_bytes>("log.file_bytes", "The log file is rotated at this size.", 4'096, 1ULL << 40U),
     key<&Config::log_files>("log.files", "How many rotated log files are kept beside the current one.", 1, 100),
+    key<&Config::retention_age>("retention.age", "How long finished jobs and their output are kept.", 1, 36'500 * day),
+    key<&Config::retention_jobs>("retention.jobs", "How many finished jobs are kept; the oldest go first.", 0, 1e12),
+    key<&Config::retention_output_bytes>(
+        "retention.output_bytes", "How much output of finished jobs is kept, in bytes; the oldest goes first, with its job.", 0,
+        1e15),
     key<&Config::daemon_on_stop>("daemon.on_stop",
                                  "What SIGTERM and SIGINT do to the jobs: detach: programs go on and are taken over at the next "
                                  "start; drain: run what is running and queued to its end first; cancel: stop them."),

@@ -42,6 +42,10 @@ struct Config {
   std::uint64_t log_file_bytes = 10U << 20U;  ///< then the file is rotated
   std::uint32_t log_files = 3;                ///< rotated files that are kept beside the current one
 
+  Duration retention_age = std::chrono::hours(7 * 24);  ///< finished jobs are kept so long, unless a bound below is passed
+  std::uint64_t retention_jobs = 100'000;
+  std::uint64_t retention_output_bytes = 1ULL << 30U;
+
   OnStop daemon_on_stop = OnStop::detach;
   Duration stop_timeout = std::chrono::seconds(60);  ///< then what still runs is killed
 };

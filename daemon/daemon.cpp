@@ -94,6 +94,8 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
       store_([this](std::function<void()> work) { boost::asio::post(io_, std::move(work)); }, store_options(state_dir)),
       recovered_(store_.recover()),
       engine_(io_, store_, tasks_, engine_options(config, state_dir, recovered_, instance)),
+      retention_(io_, store_, engine_.feed(), {config.retention_age, config.retention_jobs, config.retention_output_bytes},
+                 [this](std::vector<JobId> ids) { engine_.forget(std::move(ids)); }),
       threads_(io_, engine_, tasks_, config.thread_threads),
       coroutines_(io_, engine_, tasks_),
       hosts_(
@@ -109,7 +111,11 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
   engine_.attach(core::Lane::coroutine, coroutines_);
   engine_.attach(
       [this](std::function<void()> work, std::function<void()> done) { threads_.offload(std::move(work), std::move(done)); });
-  engine_.on_shutdown([this] { limit_the_stop(); });
+  engine_.on_finished([this] { retention_.note_finished(); });
+  engine_.on_shutdown([this] {
+    retention_.close();
+    limit_the_stop();
+  });
   engine_.on_idle([this] { stop(); });
 }
 
@@ -120,9 +126,11 @@ void Daemon::recover() {
     if (job.attempt > 0 && job.lane == core::Lane::program) started.push_back({job.id, job.attempt});
   }
   if (!recovered_.jobs.empty()) {
-    spdlog::info("{} unfinished jobs are taken over, {} of them programs that had started", recovered_.jobs.size(), started.size());
+    spdlog::info("{} unfinished jobs are taken over, {} of them programs that had started", recovered_.jobs.size(),
+                 started.size());
   }
-  programs_.recover(std::move(started), state_dir_.rebooted(), [] { spdlog::info("all programs that had started are accounted for"); });
+  programs_.recover(std::move(started), state_dir_.rebooted(),
+                    [] { spdlog::info("all programs that had started are accounted for"); });
   engine_.recover(std::exchange(recovered_.jobs, {}));
 }
 
@@ -136,6 +144,7 @@ void Daemon::on_store_failure(const std::string& reason) {
 int Daemon::run() {
   store_.on_failure([this](const std::string& reason) { on_store_failure(reason); });
   recover();
+  retention_.look();
   server_.start();
   wait_for_signal();
   spdlog::info("ready on {}", config_.socket.string());

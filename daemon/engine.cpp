@@ -103,6 +103,7 @@ void Engine::settle() {
   }
   effects_.clear();
   settling_ = false;
+  feed_.jobs_moved();
   look_for_idle();
 }
 
@@ -150,6 +151,7 @@ void Engine::release(core::Effect effect) {
     finishes_.add(news->at);
     if (news->spec->is_program()) executor_of(core::Lane::program).on_recorded(news->id, news->attempt);
     wake(news->id);
+    if (on_finished_) on_finished_();
   }
 }
 
@@ -457,7 +459,23 @@ void Engine::on_returned(JobId id, Attempt attempt) {
   settle();
 }
 
-// ---- shutdown
+// ---- drain and shutdown
+
+void Engine::require_staying() const {
+  if (shutting_down_) throw Error(ErrorKind::conflict, "the daemon is shutting down already: there is no more drain to begin or to end");
+}
+
+void Engine::drain(core::DrainScope scope) {
+  require_staying();
+  scheduler_.on_drain(scope, wall_now(), effects_);
+  settle();
+}
+
+void Engine::undrain() {
+  require_staying();
+  scheduler_.on_undrain(wall_now(), effects_);
+  settle();
+}
 
 void Engine::shutdown(ShutdownMode mode) {
   const bool first = !std::exchange(shutting_down_, true);
@@ -510,6 +528,7 @@ void Engine::offload(std::function<void()> work, std::function<void()> done) { o
 
 nlohmann::json Engine::info() const {
   return {{"instance", options_.instance},
+          {"state_dir", options_.output_dir.parent_path().string()},
           {"started_at", to_seconds(started_at_.time_since_epoch())},
           {"executors", {"process", "thread", "coroutine"}},
           {"tree_kill", "scan"}};

@@ -50,6 +50,8 @@ class Engine final : public api::Backend, public exec::Observer {
   /// What an earlier daemon left unfinished; before anything is submitted.
   void recover(std::vector<core::StoredJob> jobs);
 
+  /// Called after each end that was announced.
+  void on_finished(std::function<void()> callback) { on_finished_ = std::move(callback); }
   /// Called once, when a shutdown begins.
   void on_shutdown(std::function<void()> callback) { on_shutdown_ = std::move(callback); }
   /// Called once, when a shutdown has run its course and no job is left.
@@ -75,6 +77,8 @@ class Engine final : public api::Backend, public exec::Observer {
   void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) override;
   void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) override;
   void read_output(OutputQuestion question, std::function<void(std::optional<Error>, api::OutputPiece)> done) override;
+  void drain(core::DrainScope scope) override;
+  void undrain() override;
   void shutdown(ShutdownMode mode) override;
   void offload(std::function<void()> work, std::function<void()> done) override;
 
@@ -102,6 +106,7 @@ class Engine final : public api::Backend, public exec::Observer {
   void on_commit(const db::CommitResult& result);
   void refuse(core::PersistNumber number, const std::string& reason);
   void arm_timer(Time at);
+  void require_staying() const;
   void cancel_all(bool force);
   void stop_tasks(bool force);
   void look_for_idle();
@@ -135,6 +140,7 @@ class Engine final : public api::Backend, public exec::Observer {
   bool detaching_ = false;
   std::uint64_t tasks_running_ = 0;  // begun on an executor that dies with the daemon
   bool cancelled_all_ = false;
+  std::function<void()> on_finished_;
   std::function<void()> on_shutdown_;
   std::function<void()> on_idle_;
 

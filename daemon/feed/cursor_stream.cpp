@@ -24,6 +24,12 @@ void CursorStream::on_finished(const core::FinishedPtr& job) {
   }
 }
 
+bool CursorStream::awaits(const core::FinishedJob& job) const {
+  if (mode_ == Mode::live || job.seq <= cursor_) return false;
+  const Selection& wanted = options_.selection;
+  return wanted.group ? job.spec->group == wanted.group : job.user && job.user->uid == wanted.uid;
+}
+
 void CursorStream::resume() {
   if (open_ && mode_ == Mode::behind && !sink_.full()) read();
 }

@@ -16,6 +16,7 @@ class CursorStream final : public ResultStream {
 
   void on_finished(const core::FinishedPtr& job) override;
   void resume() override;
+  [[nodiscard]] bool awaits(const core::FinishedJob& job) const override;
 
  protected:
   void prepare() override;

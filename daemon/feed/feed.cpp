@@ -182,6 +182,11 @@ void Feed::close() {
 }
 
 std::uint64_t Feed::newest_event() const { return state_->log.newest(); }
+bool Feed::awaits(const core::FinishedJob& job) const {
+  const auto& entries = state_->hub.entries;
+  return std::any_of(entries.begin(), entries.end(), [&job](const auto& entry) { return entry.second->awaits(job); });
+}
+
 std::size_t Feed::open_count() const { return state_->hub.entries.size(); }
 
 }  // namespace stint::feed

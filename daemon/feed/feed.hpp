@@ -108,6 +108,8 @@ class Feed {
   /// Ends a stream or a waiting call without a word; unknown ids are ignored.
   void drop(StreamId id);
 
+  /// An open stream has this finished job still to hand over.
+  [[nodiscard]] bool awaits(const core::FinishedJob& job) const;
   /// Number of the newest event; 0 before the first.
   [[nodiscard]] std::uint64_t newest_event() const;
   /// Open streams and waiting calls.

@@ -46,6 +46,8 @@ class Entry : public Watcher {
 
   /// The sink has room again.
   virtual void resume() {}
+  /// It has this finished job still to hand over, and will ask the store for it.
+  [[nodiscard]] virtual bool awaits(const core::FinishedJob& /*job*/) const { return false; }
   /// Ends it with a word to whoever opened it: cancelled, timed_out, draining.
   virtual void stop(StreamEnd reason) = 0;
   /// Takes it out of the indexes that it is in.

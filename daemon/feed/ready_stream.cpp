@@ -43,6 +43,11 @@ void ReadyStream::prepare() {
   read_past(options_.since);
 }
 
+bool ReadyStream::awaits(const core::FinishedJob& job) const {
+  if (!open_) return true;  // what it has to hand over is being found out
+  return std::ranges::find(ready_, job.id) != ready_.end() || line_.contains(job.id);
+}
+
 void ReadyStream::unwatch() {
   ResultStream::unwatch();
   if (!options_.selection.ids) return;

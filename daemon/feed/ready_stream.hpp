@@ -21,6 +21,7 @@ class ReadyStream final : public ResultStream {
   void on_submitted(JobId id) override;
   void on_finished(const core::FinishedPtr& job) override;
   void resume() override { pump(); }
+  [[nodiscard]] bool awaits(const core::FinishedJob& job) const override;
   void unwatch() override;
 
  protected:

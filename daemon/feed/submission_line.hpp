@@ -29,6 +29,11 @@ class SubmissionLine {
     entries_.pop_front();
     return id;
   }
+  [[nodiscard]] bool contains(JobId id) const {
+    const auto at =
+        std::lower_bound(entries_.begin(), entries_.end(), id, [](const Entry& entry, JobId key) { return entry.id < key; });
+    return at != entries_.end() && at->id == id;
+  }
   [[nodiscard]] bool empty() const { return entries_.empty(); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
