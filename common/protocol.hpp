@@ -17,6 +17,7 @@ namespace stint {
 inline constexpr int protocol_version = 1;
 
 enum class ShutdownMode : std::uint8_t { detach, drain, cancel };
+enum class DrainMode : std::uint8_t { running, queued };
 enum class Until : std::uint8_t { all, first, first_failure };
 enum class Order : std::uint8_t { completion, submission };
 enum class Encoding : std::uint8_t { utf8, base64 };
@@ -28,6 +29,10 @@ namespace stint::json {
 template <>
 struct EnumNames<ShutdownMode> {
   static constexpr std::array<std::string_view, 3> names{"detach", "drain", "cancel"};
+};
+template <>
+struct EnumNames<DrainMode> {
+  static constexpr std::array<std::string_view, 2> names{"running", "queued"};
 };
 template <>
 struct EnumNames<Until> {
@@ -66,6 +71,24 @@ struct Nothing {
 struct ShutdownRequest {
   ShutdownMode jobs = ShutdownMode::detach;
   static constexpr auto fields() { return std::tuple{optional("jobs", &ShutdownRequest::jobs, "what becomes of the jobs")}; }
+};
+
+struct DrainRequest {
+  DrainMode scope = DrainMode::running;
+  std::optional<Duration> timeout;
+  static constexpr auto fields() {
+    return std::tuple{optional("scope", &DrainRequest::scope,
+                               "running (default): nothing more starts; queued: what is queued still runs. What it waits for"),
+                      optional("timeout", &DrainRequest::timeout, "how long to wait, 0 not at all; the drain goes on")};
+  }
+};
+struct DrainAnswer {
+  std::vector<JobId> pending;
+  std::uint64_t count = 0;
+  static constexpr auto fields() {
+    return std::tuple{required("pending", &DrainAnswer::pending, "ids of what is left, the first 10,000"),
+                      required("count", &DrainAnswer::count, "how many are left")};
+  }
 };
 
 struct SubmitRequest {

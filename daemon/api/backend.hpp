@@ -62,7 +62,8 @@ class Backend {
     std::shared_ptr<const json::Raw> item;
     std::optional<std::uint32_t> index;
   };
-  virtual Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field) = 0;
+  virtual Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field,
+                           std::optional<core::SubmitKey> key = std::nullopt) = 0;
   virtual core::CancelResult cancel(std::span<const JobId> ids, bool force) = 0;
   virtual core::CancelResult cancel_group(std::string_view group, bool force) = 0;
   virtual core::PersistNumber forget(std::vector<JobId> ids) = 0;
@@ -80,6 +81,10 @@ class Backend {
     bool wait = false;
   };
   virtual void read_output(OutputQuestion question, std::function<void(std::optional<Error>, OutputPiece)> done) = 0;
+
+  /// Begins a drain, or changes the scope of the one that goes on. Throws `conflict` where the daemon is on its way down.
+  virtual void drain(core::DrainScope scope) = 0;
+  virtual void undrain() = 0;
 
   /// Begins the shutdown; the answer is sent first.
   virtual void shutdown(ShutdownMode mode) = 0;

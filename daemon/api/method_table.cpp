@@ -11,15 +11,25 @@ namespace {
 using namespace protocol;
 
 constexpr std::array table{
-    method<Nothing, on_daemon_info>("daemon.info", reads, "What this daemon is and what it can do.",
-                                    "`name`, `version`, `protocol`, `instance`, `pid`, `started_at`, `executors`, `bounds`, "
-                                    "`capabilities` (the methods that it serves), `tree_kill` (`cgroup`, `scan`)"),
+    method<Nothing, on_daemon_info>(
+        "daemon.info", reads, "What this daemon is and what it can do.",
+        "`name`, `version`, `protocol`, `instance` (of this run), `pid`, `started_at`, `state_dir`, `executors`, `bounds`, "
+        "`capabilities` (the methods that it serves), `tree_kill` (`cgroup`, `scan`)"),
     method<Nothing, on_daemon_stats>(
         "daemon.stats", reads, "How it does.",
         "counts by state, outcome, executor and queue; rates; latency quantiles; store, connections"),
+    method<DrainRequest, on_daemon_drain>("daemon.drain", mutates | waits,
+                                          "Takes no new work from now on, and waits until nothing is left that the scope waits "
+                                          "for. Submits answer `draining`, those "
+                                          "of running jobs too; `daemon` jobs are stopped when only they are left. It lasts "
+                                          "until `daemon.undrain`, another drain or "
+                                          "the end of the daemon, which answer those who still wait for it with an error.",
+                                          "", answer_schema<DrainAnswer>),
+    method<Nothing, on_daemon_undrain>("daemon.undrain", mutates, "Ends a drain; nothing happens where there is none.", "`{}`"),
     method<ShutdownRequest, on_daemon_shutdown>(
         "daemon.shutdown", mutates,
-        "Ends the daemon: `drain` runs what is here and takes nothing new, `cancel` stops it; `detach` is not served yet.",
+        "Ends the daemon: with `detach` programs go on and are taken over at the next start, tasks are stopped and lost; `drain` "
+        "runs what is here and takes nothing new; `cancel` stops it.",
         "`{}`: it has begun"),
     method<Nothing, on_discover>("rpc.discover", reads, "This table as an OpenRPC document.", "an OpenRPC document"),
     method<Nothing, on_task_list>("task.list", reads, "The registered tasks.",

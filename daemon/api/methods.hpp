@@ -10,6 +10,8 @@ namespace stint::api {
 Reply on_daemon_info(Context& context, protocol::Nothing&& request);
 Reply on_daemon_stats(Context& context, protocol::Nothing&& request);
 Reply on_daemon_shutdown(Context& context, protocol::ShutdownRequest&& request);
+Reply on_daemon_drain(Context& context, protocol::DrainRequest&& request);
+Reply on_daemon_undrain(Context& context, protocol::Nothing&& request);
 Reply on_discover(Context& context, protocol::Nothing&& request);
 Reply on_task_list(Context& context, protocol::Nothing&& request);
 

@@ -65,12 +65,6 @@ Reply on_daemon_stats(Context& context, protocol::Nothing&&) {
 }
 
 Reply on_daemon_shutdown(Context& context, protocol::ShutdownRequest&& request) {
-  if (request.jobs == ShutdownMode::detach) {
-    Error error =
-        unavailable(R"(jobs cannot outlive the daemon yet: say "jobs": "drain" or "cancel")", "not served by this version");
-    error.field = "jobs";
-    throw error;
-  }
   // The answer goes into the outbox first: the shutdown may end this conversation.
   const Ticket ticket = context.defer();
   ticket.result("{}");

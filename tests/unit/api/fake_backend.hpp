@@ -20,12 +20,14 @@ class FakeBackend final : public api::Backend {
     if (number <= house.durable) return done(std::nullopt);
     waiting.emplace_back(number, std::move(done));
   }
-  api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view) override {
+  api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view,
+                        std::optional<core::SubmitKey> key) override {
     std::vector<core::Submission> all;
     const bool durable = jobs.front().spec->durable;
     for (auto& job : jobs)
       all.push_back({std::move(job.spec), std::move(job.item), job.index, ExecutorKind::coroutine, core::Lane::coroutine});
-    const JobId first = house.scheduler.on_submit(std::move(all), std::move(user), std::nullopt, house.now, house.effects);
+    const JobId first =
+        house.scheduler.on_submit(std::move(all), std::move(user), std::nullopt, house.now, house.effects, std::move(key));
     house.perform();
     if (finish_at_once) house.finish(first);
     return {first, durable ? house.scheduler.newest_persist() : 0};
@@ -63,6 +65,14 @@ class FakeBackend final : public api::Backend {
       return done(std::nullopt, std::move(piece));
     }
     questions.emplace_back(question, std::move(done));
+  }
+  void drain(core::DrainScope scope) override {
+    house.scheduler.on_drain(scope, house.now, house.effects);
+    house.perform();
+  }
+  void undrain() override {
+    house.scheduler.on_undrain(house.now, house.effects);
+    house.perform();
   }
   void shutdown(ShutdownMode mode) override { shut_down = mode; }
   void offload(std::function<void()> work, std::function<void()> done) override {
