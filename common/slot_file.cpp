@@ -53,6 +53,13 @@ bool SlotFile::write(std::size_t slot, const SlotRecord& record) {
   return ::pwrite(file_.get(), &record, sizeof record, at) == static_cast<ssize_t>(sizeof record);
 }
 
+SlotRecord SlotFile::read(std::size_t slot) const {
+  SlotRecord record;
+  const auto at = static_cast<off_t>(slot * sizeof record);
+  if (::pread(file_.get(), &record, sizeof record, at) != static_cast<ssize_t>(sizeof record)) return {};
+  return record;
+}
+
 std::vector<SlotRecord> read_slots(const std::string& path) {
   std::vector<SlotRecord> records;
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));

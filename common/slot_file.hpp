@@ -61,6 +61,8 @@ class SlotFile {
   void give_back(std::size_t slot) { free_.push_back(slot); }
   /// False where the disk has no room or fails.
   [[nodiscard]] bool write(std::size_t slot, const SlotRecord& record);
+  /// What was written last; a free record where it cannot be read.
+  [[nodiscard]] SlotRecord read(std::size_t slot) const;
 
  private:
   UniqueFd file_;

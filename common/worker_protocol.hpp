@@ -50,6 +50,8 @@ enum class FrameKind : std::uint8_t {
   died,
   sweep,
   swept,
+  clear_worker,
+  remove_worker,
 };
 
 /// Appends fields to a string.
@@ -188,24 +190,24 @@ struct Run {
   }
 };
 
-enum class OrphanPolicy : std::uint8_t { kill };
-
-/// Daemon to runner, first on each connection.
+/// Daemon to runner, first on each connection. Its epoch must be larger than that of each daemon before, else the runner
+/// closes the connection; one that is there is replaced. What the runner has is told, then Welcome: a RunStarted for each
+/// program that lives (it holds a slot; no other slot is the runner's then), RunStopping where that is so, a RunEnded for
+/// each end that is not on record.
 struct Hello {
   static constexpr FrameKind kind = FrameKind::hello;
-  std::uint32_t epoch = 0;                   ///< of this daemon; packets of another epoch are ignored from now on
-  OrphanPolicy orphan = OrphanPolicy::kill;  ///< what to do with programs when the daemon is gone
-  std::string instance;                      ///< STINT_INSTANCE of the jobs
-  std::string socket_path;                   ///< STINT_SOCKET of the jobs
-  std::string out_dir;                       ///< where output above limits::output_inline_bytes_max is kept
+  std::uint32_t epoch = 0;  ///< of this daemon; packets of another epoch are ignored from now on
+  /// STINT_INSTANCE of the jobs; that of the runner's first daemon stays, for it is what its programs are found by.
+  std::string instance;
+  std::string socket_path;  ///< STINT_SOCKET of the jobs
+  std::string out_dir;      ///< where output above limits::output_inline_bytes_max is kept
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
-    f(s.epoch);
-    f.choice(s.orphan, OrphanPolicy::kill);
-    f(s.instance, s.socket_path, s.out_dir);
+    f(s.epoch, s.instance, s.socket_path, s.out_dir);
   }
 };
 
+/// Runner to daemon: all that it had from before has been told.
 struct Welcome {
   static constexpr FrameKind kind = FrameKind::welcome;
   std::int32_t pid = 0;
@@ -261,9 +263,10 @@ struct Begin {
   std::optional<Duration> timeout;
   Duration grace{};
   Leftovers leftovers = Leftovers::kill;
+  bool durable = true;  ///< goes on when the daemon is gone
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
-    f(s.run, s.with_slot, s.argv, s.env, s.clean_env, s.cwd, s.umask, s.name, s.group, s.item);
+    f(s.run, s.with_slot, s.durable, s.argv, s.env, s.clean_env, s.cwd, s.umask, s.name, s.group, s.item);
     f.choice(s.input, InputKind::stream);
     f(s.input_data, s.out, s.err, s.output_limit, s.timeout, s.grace);
     f.choice(s.leftovers, Leftovers::keep);
@@ -485,6 +488,7 @@ struct Spawned {
 };
 
 /// What the slot file of a dead runner says; what is in neither list never began. The trees of what was begun are gone.
+/// What had ended long ago and is on record may be there too.
 struct FoundRuns {
   std::vector<Run> begun;
   std::vector<RunEnded> ended;
@@ -494,12 +498,12 @@ struct FoundRuns {
   }
 };
 
-/// Dead, and all that it had started is gone too.
+/// Dead, and all that it had started is gone too. Its folder stays where it tells of runs, until RemoveWorker.
 struct Died {
   static constexpr FrameKind kind = FrameKind::died;
   std::string name;
   std::int32_t pid = 0;
-  std::int32_t wait_status = 0;
+  std::int32_t wait_status = 0;  ///< as waitpid gives it; unknown_wait_status of one that was not the zygote's child
   FoundRuns runs;
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
@@ -507,14 +511,17 @@ struct Died {
   }
 };
 
-/// Daemon to zygote: end and clear away the workers of an earlier zygote, found by their directories.
+inline constexpr std::int32_t unknown_wait_status = -1;
+
+/// Daemon to zygote: look through the folders of all workers. Those of the dead are cleared as Died says; living hosts of
+/// an earlier daemon are ended; living runners are reported and not touched.
 struct Sweep {
   static constexpr FrameKind kind = FrameKind::sweep;
   template <class Self, class Fields>
   static void each(Self&, Fields&) {}
 };
 
-/// A dead worker whose folder was cleared away.
+/// A dead worker.
 struct SweptWorker {
   std::string name;
   FoundRuns runs;
@@ -524,12 +531,42 @@ struct SweptWorker {
   }
 };
 
+struct LivingWorker {
+  std::string name;
+  std::int32_t pid = 0;  ///< as the worker noted it
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.name, s.pid);
+  }
+};
+
 struct Swept {
   static constexpr FrameKind kind = FrameKind::swept;
   std::vector<SweptWorker> workers;
+  std::vector<LivingWorker> alive;  ///< runners that are not this zygote's children
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
-    f(s.workers);
+    f(s.workers, s.alive);
+  }
+};
+
+/// Daemon to zygote: this runner, which is not the zygote's child, has ended. Answered by Died.
+struct ClearWorker {
+  static constexpr FrameKind kind = FrameKind::clear_worker;
+  std::string name;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.name);
+  }
+};
+
+/// Daemon to zygote: what the folder of this dead worker tells is on record.
+struct RemoveWorker {
+  static constexpr FrameKind kind = FrameKind::remove_worker;
+  std::string name;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.name);
   }
 };
 

@@ -81,11 +81,14 @@ class Executor {
   /// Wants an attempt back that has not begun; where it has, nothing happens.
   virtual void recall(JobId /*id*/, Attempt /*attempt*/) {}
 
-  /// The attempt's end is on record: nothing about it needs to be kept any more.
+  /// The attempt's end, each that was told by `on_ended`, is on record: nothing about it needs to be kept any more.
   virtual void on_recorded(JobId /*id*/, Attempt /*attempt*/) {}
 
   /// Stops everything, waits for it, gives its threads and processes back, then calls `done`. No start may follow.
   virtual void close(std::function<void()> done) = 0;
+
+  /// The same, but what can outlive the daemon goes on for the next one, and nothing more is told of it.
+  virtual void detach(std::function<void()> done) { close(std::move(done)); }
 
   // For programs only; others answer `conflict`.
   virtual void signal(JobId id, Attempt attempt, int signal, DoneCallback done);

@@ -15,9 +15,12 @@ namespace {
 
 constexpr std::chrono::milliseconds retry_pause{200};
 
+constexpr const char* rebooted_message = "the machine was restarted while it ran";
+
 Error not_running() { return {ErrorKind::not_found, "the job is not running (any more)"}; }
 
 std::string describe(const WorkerDeath& death) {
+  if (death.wait_status == worker::unknown_wait_status) return "has died";
   if (WIFSIGNALED(death.wait_status)) {
     const char* name = ::sigabbrev_np(WTERMSIG(death.wait_status));
     return "was killed by SIG" + std::string(name != nullptr ? name : "?");
@@ -38,12 +41,87 @@ ProcessExecutor::ProcessExecutor(boost::asio::io_context& io, Workers& workers, 
   hello_.instance = options_.instance;
   hello_.socket_path = options_.socket_path;
   hello_.out_dir = options_.out_dir;
-  for (std::size_t i = 0; i < options_.runners; ++i) add_runner();
 }
 
 std::size_t ProcessExecutor::runners_up() const {
   return static_cast<std::size_t>(
-      std::count_if(runners_.begin(), runners_.end(), [](const auto& entry) { return entry.second->is_open(); }));
+      std::count_if(runners_.begin(), runners_.end(), [](const auto& entry) { return entry.second->is_up(); }));
+}
+
+// Recovery
+
+void ProcessExecutor::recover(std::vector<Run> expected, bool rebooted, std::function<void()> done) {
+  expected_.insert(expected.begin(), expected.end());
+  free_slots_ -= static_cast<std::int64_t>(expected_.size());
+  rebooted_ = rebooted;
+  recovered_ = std::move(done);
+  workers_.survey([this](Survey survey) { on_survey(std::move(survey)); });
+}
+
+void ProcessExecutor::on_survey(Survey survey) {
+  surveyed_ = true;
+  if (closing_ && !closed_) {
+    for (const Worker& worker : survey.living) workers_.release(worker.name);
+    return;
+  }
+  for (Worker& worker : survey.living) {
+    unanswered_.insert(worker.name);
+    add_link(std::move(worker), true);
+  }
+  for (const WorkerDeath& death : survey.dead) tell_of_runs({}, {}, death);
+  if (!closing_) add_missing_runners();
+  finish_recovery();
+}
+
+bool ProcessExecutor::settle_expected(const Run& run) {
+  if (expected_.erase(run) == 0) return false;
+  ++free_slots_;
+  return true;
+}
+
+void ProcessExecutor::on_run_found(RunnerLink& link, const worker::RunStarted& started) {
+  const bool is_expected = settle_expected(started.run);
+  --free_slots_;  // it is the runner's
+  if (!is_expected) return link.stop(started.run, true);
+  placed_.emplace(started.run, Placed{&link, true, false});
+  on_run_started(link, started);
+}
+
+void ProcessExecutor::on_ended_run_found(RunnerLink& link, worker::RunEnded ended) {
+  const Run run = ended.run;
+  if (!settle_expected(run)) return link.recorded(run);
+  placed_.emplace(run, Placed{&link, true, true});
+  observer_.on_ended(run.job, run.attempt, make_report(std::move(ended)));
+}
+
+void ProcessExecutor::on_runner_answered(RunnerLink& link) {
+  unanswered_.erase(link.name());
+  finish_recovery();
+}
+
+/// After each answer: what is known now is done, and when all have answered, the rest is.
+void ProcessExecutor::finish_recovery() {
+  if (surveyed_ && unanswered_.empty()) {
+    for (const Run& run : std::exchange(expected_, {})) {
+      ++free_slots_;
+      if (rebooted_) {
+        lose(run, rebooted_message);
+      } else {
+        observer_.on_returned(run.job, run.attempt);
+      }
+    }
+    if (const auto done = std::exchange(recovered_, {})) done();
+  }
+  begin_waiting();
+  deal_slots();
+  make_deferred_calls();
+  finish_if_closed();
+}
+
+// Runners
+
+void ProcessExecutor::add_missing_runners() {
+  while (runners_.size() + spawning_ < options_.runners) add_runner();
 }
 
 void ProcessExecutor::add_runner() {
@@ -59,19 +137,23 @@ void ProcessExecutor::on_runner_spawned(std::optional<Error> error, Worker worke
     if (options_.log) options_.log(error->message() + "; trying again");
     retry_timer_.expires_after(retry_pause);
     retry_timer_.async_wait([this](const boost::system::error_code& stopped) {
-      while (!stopped && !closing_ && runners_.size() + spawning_ < options_.runners) add_runner();
+      if (!stopped && !closing_) add_missing_runners();
     });
     return;
   }
+  add_link(std::move(worker), false);
+  if (closing_) return;
+  begin_waiting();
+  make_deferred_calls();
+}
+
+void ProcessExecutor::add_link(Worker worker, bool taken_over) {
   const std::string name = worker.name;
   RunnerLink::Listener& listener = *this;
-  auto link = std::make_unique<RunnerLink>(io_, std::move(worker), hello_, listener);
-  if (closing_) link->close();
+  auto link = std::make_unique<RunnerLink>(io_, std::move(worker), taken_over, hello_, listener);
+  if (closing_ && !taken_over) link->close();
   runners_.emplace(name, std::move(link));
   workers_.on_death(name, [this](const WorkerDeath& death) { on_runner_died(death); });
-  if (closing_) return;
-  for (const Order& order : std::exchange(waiting_, {})) begin(*choose_runner(), order);
-  make_deferred_calls();
 }
 
 void ProcessExecutor::start(Order order) {
@@ -79,11 +161,16 @@ void ProcessExecutor::start(Order order) {
   waiting_.push_back(std::move(order));
 }
 
+void ProcessExecutor::begin_waiting() {
+  if (waiting_.empty() || choose_runner() == nullptr) return;
+  for (const Order& order : std::exchange(waiting_, {})) begin(*choose_runner(), order);
+}
+
 // A runner starts one program at a time, so the runs are spread evenly, those that wait for a slot too.
 RunnerLink* ProcessExecutor::choose_runner() const {
   RunnerLink* best = nullptr;
   for (const auto& [name, link] : runners_) {
-    if (link->is_open() && (best == nullptr || link->runs().size() < best->runs().size())) best = link.get();
+    if (link->is_up() && (best == nullptr || link->runs().size() < best->runs().size())) best = link.get();
   }
   return best;
 }
@@ -95,7 +182,7 @@ RunnerLink* ProcessExecutor::runner_of(const Run& run) const {
 }
 
 void ProcessExecutor::begin(RunnerLink& link, const Order& order) {
-  placed_.emplace(Run{order.id, order.attempt}, Placed{&link, false});
+  placed_.emplace(Run{order.id, order.attempt}, Placed{&link, order.spec->durable, false});
   const bool with_slot = free_slots_ > 0;
   if (with_slot) --free_slots_;
   link.begin(make_begin(order), with_slot);
@@ -117,6 +204,7 @@ void ProcessExecutor::deal_slots() {
 void ProcessExecutor::stop(JobId id, Attempt attempt, bool force) {
   const Run run{id, attempt};
   if (RunnerLink* link = runner_of(run)) return link->stop(run, force);
+  if (expected_.contains(run)) return deferred_.push_back([=, this] { stop(id, attempt, force); });
   give_back_waiting(run);
 }
 
@@ -128,9 +216,18 @@ void ProcessExecutor::recall(JobId id, Attempt attempt) {
 
 void ProcessExecutor::on_recorded(JobId id, Attempt attempt) {
   const auto found = placed_.find(Run{id, attempt});
-  if (found == placed_.end() || !found->second.ended) return;
-  if (found->second.link->is_open()) found->second.link->recorded(found->first);
-  placed_.erase(found);
+  if (found != placed_.end() && found->second.ended) {
+    if (found->second.link->is_open()) found->second.link->recorded(found->first);
+    placed_.erase(found);
+  } else if (auto kept = kept_.extract(Run{id, attempt}); !kept.empty()) {
+    remove_if_recorded(kept.mapped());
+  }
+}
+
+/// The folder of a dead runner goes when all that it tells is on record.
+void ProcessExecutor::remove_if_recorded(const std::string& name) {
+  if (std::any_of(kept_.begin(), kept_.end(), [&](const auto& entry) { return entry.second == name; })) return;
+  workers_.remove(name);
 }
 
 /// No runner has it: taken out of the line, which is told in a later turn.
@@ -146,8 +243,9 @@ void ProcessExecutor::give_back_waiting(const Run& run) {
 }
 
 bool ProcessExecutor::defer(const Run& run, std::function<void()> call) {
-  const bool waits = std::any_of(waiting_.begin(), waiting_.end(),
-                                 [&](const Order& order) { return order.id == run.job && order.attempt == run.attempt; });
+  const bool waits = expected_.contains(run) || std::any_of(waiting_.begin(), waiting_.end(), [&](const Order& order) {
+                       return order.id == run.job && order.attempt == run.attempt;
+                     });
   if (waits) deferred_.push_back(std::move(call));
   return waits;
 }
@@ -191,9 +289,11 @@ void ProcessExecutor::on_run_stopping(const worker::RunStopping& stopping) {
   if (placed_.contains(stopping.run)) observer_.on_stopping(stopping.run.job, stopping.run.attempt);
 }
 
-void ProcessExecutor::on_run_ended(RunnerLink&, worker::RunEnded ended) {
+void ProcessExecutor::on_run_ended(RunnerLink& link, worker::RunEnded ended) {
   const Run run = ended.run;
-  placed_.at(run).ended = true;
+  const auto placed = placed_.find(run);
+  if (placed == placed_.end()) return link.recorded(run);  // it was found and not expected
+  placed->second.ended = true;
   observer_.on_ended(run.job, run.attempt, make_report(std::move(ended)));
   finish_if_closed();
 }
@@ -210,7 +310,7 @@ void ProcessExecutor::on_slots_free(std::uint32_t slots) {
 }
 
 void ProcessExecutor::on_runner_lost(RunnerLink& link) {
-  if (options_.log && !closing_) options_.log("the connection to " + link.name() + " is gone: its programs are ended");
+  if (options_.log && !closing_) options_.log("the connection to " + link.name() + " is gone");
 }
 
 void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
@@ -219,28 +319,52 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
   RunnerLink& link = *found.mapped();
   link.close();
   if (options_.log && !closing_) options_.log(death.name + " " + describe(death) + "; another runner takes its place");
+  std::set<Run> runs;
+  std::set<Run> unrecorded;
+  for (const auto& [run, placed] : placed_) {
+    if (placed.link == &link) (placed.ended ? unrecorded : runs).insert(run);
+  }
   std::erase_if(placed_, [&link](const auto& entry) { return entry.second.link == &link; });
   free_slots_ += link.slots();
   deal_slots();
-  if (!closing_) add_runner();
-  tell_of_runs(link.runs(), death);
-  if (closing_) finish_if_closed();
+  if (!closing_ && surveyed_) add_missing_runners();
+  tell_of_runs(std::move(runs), std::move(unrecorded), death);
+  if (unanswered_.erase(death.name) != 0) return finish_recovery();
+  finish_if_closed();
 }
 
-// What its slot file says had ended was not told in time, and counts; what is not in it never began.
-void ProcessExecutor::tell_of_runs(std::set<Run> runs, const WorkerDeath& death) {
-  for (const worker::RunEnded& ended : death.runs.ended) {
-    if (runs.erase(ended.run) != 0) observer_.on_ended(ended.run.job, ended.run.attempt, make_report(ended));
+// What its slot file says had ended was not told in time, and counts; what is not in it never began. Its folder stays
+// until this is on record: should we end before, the next daemon reads it again.
+void ProcessExecutor::tell_of_runs(std::set<Run> runs, std::set<Run> unrecorded, const WorkerDeath& death) {
+  const auto is_ours = [&](const Run& run) { return runs.erase(run) != 0 || settle_expected(run); };
+  std::vector<const worker::RunEnded*> ended;
+  std::vector<Run> lost;
+  for (const worker::RunEnded& one : death.runs.ended) {
+    if (is_ours(one.run)) ended.push_back(&one);
   }
   for (const Run& run : death.runs.begun) {
-    if (runs.erase(run) == 0) continue;
-    EndReport report;
-    report.ending = EndReport::Lost{"its runner " + describe(death) + ": how the program ended cannot be known"};
-    report.finished_at = wall_now();
-    observer_.on_ended(run.job, run.attempt, std::move(report));
+    if (is_ours(run)) lost.push_back(run);
+  }
+  for (const worker::RunEnded* one : ended) unrecorded.insert(one->run);
+  unrecorded.insert(lost.begin(), lost.end());
+  for (const Run& run : unrecorded) kept_.emplace(run, death.name);
+  for (const worker::RunEnded* one : ended) observer_.on_ended(one->run.job, one->run.attempt, make_report(*one));
+  const bool by_reboot = rebooted_ && death.pid == 0;
+  for (const Run& run : lost) {
+    lose(run, by_reboot ? rebooted_message : "its runner " + describe(death) + ": how the program ended cannot be known");
   }
   for (const Run& run : runs) observer_.on_returned(run.job, run.attempt);
+  remove_if_recorded(death.name);
 }
+
+void ProcessExecutor::lose(const Run& run, std::string message) {
+  EndReport report;
+  report.ending = EndReport::Lost{std::move(message)};
+  report.finished_at = wall_now();
+  observer_.on_ended(run.job, run.attempt, std::move(report));
+}
+
+// The end
 
 void ProcessExecutor::close(std::function<void()> done) {
   closing_ = true;
@@ -250,11 +374,36 @@ void ProcessExecutor::close(std::function<void()> done) {
   for (const auto& [run, placed] : placed_) {
     if (!placed.ended) placed.link->stop(run, false);
   }
+  for (const Run& run : expected_) stop(run.job, run.attempt, false);
   finish_if_closed();
 }
 
+void ProcessExecutor::detach(std::function<void()> done) {
+  std::set<std::string> staying = std::exchange(unanswered_, {});
+  for (const auto& [run, placed] : placed_) {
+    if (placed.durable && !placed.ended) staying.insert(placed.link->name());
+  }
+  for (const std::string& name : staying) leave(name);
+  // What never began is for the next daemon to start; it finds that no runner knows of it.
+  expected_.clear();
+  recovered_ = {};
+  std::erase_if(waiting_, [](const Order& order) { return order.spec->durable; });
+  make_deferred_calls();
+  close(std::move(done));
+}
+
+void ProcessExecutor::leave(const std::string& name) {
+  auto found = runners_.extract(name);
+  if (found.empty()) return;
+  RunnerLink& link = *found.mapped();
+  std::erase_if(placed_, [&link](const auto& entry) { return entry.second.link == &link; });
+  workers_.release(name);
+  link.close();
+  left_.push_back(std::move(found.mapped()));
+}
+
 void ProcessExecutor::finish_if_closed() {
-  if (!closing_) return;
+  if (!closing_ || !expected_.empty()) return;
   if (std::any_of(placed_.begin(), placed_.end(), [](const auto& entry) { return !entry.second.ended; })) return;
   for (const auto& [name, link] : runners_) link->close();
   if (!runners_.empty() || spawning_ > 0) return;

@@ -4,8 +4,9 @@
 // runner, which gives them the slots of its programs that end, so no slot stands idle while word of an end travels; a
 // slot that a runner has no use for comes back and goes to one that has. A runner that dies is replaced. What had begun
 // there ends as `lost`, but not before its tree is gone (Workers::on_death says when), what had ended counts, what had
-// not begun is returned. While no runner is up, starts wait in order. It makes no decision about a program: timeouts,
-// limits and kills are the runner's. I/O thread only; throws only bad_alloc.
+// not begun is returned. While no runner is up, starts wait in order. Runs of an earlier daemon are taken over by
+// `recover`. It makes no decision about a program: timeouts, limits and kills are the runner's. I/O thread only; throws
+// only bad_alloc.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -36,25 +37,34 @@ struct ProcessOptions {
 
 class ProcessExecutor final : public Executor, private RunnerLink::Listener {
  public:
-  /// Asks for its runners at once. `workers` and `observer` must outlive it.
+  /// `workers` and `observer` must outlive it. It has no runners before `recover`.
   ProcessExecutor(boost::asio::io_context& io, Workers& workers, Observer& observer, ProcessOptions options);
+
+  /// Takes over the runs of earlier daemons and asks for its runners. To be called once; starts before it wait. `expected`:
+  /// what the store has as started and not ended. Each of these is answered like a start: by on_started where it lives,
+  /// by on_ended, or by on_returned where it never began. Nobody is waited for by the clock: what a living runner has is
+  /// known when it answers. `rebooted`: the machine was restarted since; then what nobody knows of is lost. What lives and
+  /// is not expected is killed. `done` is called when all of `expected` is accounted for.
+  void recover(std::vector<worker::Run> expected, bool rebooted, std::function<void()> done);
 
   void start(Order order) override;
   void stop(JobId id, Attempt attempt, bool force) override;
   void recall(JobId id, Attempt attempt) override;
   void on_recorded(JobId id, Attempt attempt) override;
   void close(std::function<void()> done) override;
+  void detach(std::function<void()> done) override;
   void signal(JobId id, Attempt attempt, int signal, DoneCallback done) override;
   void write_input(JobId id, Attempt attempt, std::string bytes, bool end, DoneCallback done) override;
   void read_output(OutputQuery query, OutputCallback done) override;
 
-  /// Runners that are connected now.
+  /// Runners that take starts now.
   [[nodiscard]] std::size_t runners_up() const;
 
  private:
   using Run = worker::Run;
   struct Placed {
     RunnerLink* link = nullptr;
+    bool durable = true;
     bool ended = false;  ///< told, and not on record yet
   };
 
@@ -63,12 +73,25 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void on_run_ended(RunnerLink& link, worker::RunEnded ended) override;
   void on_run_returned(const Run& run) override;
   void on_slots_free(std::uint32_t slots) override;
+  void on_run_found(RunnerLink& link, const worker::RunStarted& started) override;
+  void on_ended_run_found(RunnerLink& link, worker::RunEnded ended) override;
+  void on_runner_answered(RunnerLink& link) override;
   void on_runner_lost(RunnerLink& link) override;
 
+  void on_survey(Survey survey);
+  void finish_recovery();
+  /// It is expected, and is not any more; its slot is free.
+  [[nodiscard]] bool settle_expected(const Run& run);
+  void add_missing_runners();
   void add_runner();
+  void add_link(Worker worker, bool taken_over);
+  void leave(const std::string& name);
   void on_runner_spawned(std::optional<Error> error, Worker worker);
   void on_runner_died(const WorkerDeath& death);
-  void tell_of_runs(std::set<Run> runs, const WorkerDeath& death);
+  void tell_of_runs(std::set<Run> runs, std::set<Run> unrecorded, const WorkerDeath& death);
+  void lose(const Run& run, std::string message);
+  void remove_if_recorded(const std::string& name);
+  void begin_waiting();
   /// Who gets the next start, with a slot or to wait for one; null where no runner is up.
   [[nodiscard]] RunnerLink* choose_runner() const;
   [[nodiscard]] RunnerLink* runner_of(const Run& run) const;
@@ -86,12 +109,19 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   ProcessOptions options_;
   worker::Hello hello_;
   std::map<std::string, std::unique_ptr<RunnerLink>> runners_;  // by name, until they are dead
+  std::vector<std::unique_ptr<RunnerLink>> left_;               // detached
   std::size_t spawning_ = 0;
   std::map<Run, Placed> placed_;
-  std::uint32_t free_slots_;
+  std::int64_t free_slots_;  // below 0 where more programs were found alive than there are slots
   std::deque<Order> waiting_;
   std::vector<std::function<void()>> deferred_;  // questions about runs that wait
   boost::asio::steady_timer retry_timer_;
+  std::set<Run> expected_;            // not accounted for; each holds a slot
+  std::set<std::string> unanswered_;  // runners that may know of them
+  bool surveyed_ = false;
+  bool rebooted_ = false;
+  std::function<void()> recovered_;
+  std::map<Run, std::string> kept_;  // told, not on record, by the dead runner whose folder tells of them
   bool closing_ = false;
   std::function<void()> closed_;
 };

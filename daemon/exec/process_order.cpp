@@ -59,6 +59,7 @@ Begin make_begin(const Order& order) {
   begin.timeout = spec.timeout;
   begin.grace = spec.grace;
   begin.leftovers = spec.leftovers;
+  begin.durable = spec.durable;
   return begin;
 }
 

@@ -6,9 +6,11 @@ namespace stint::exec {
 
 using worker::FrameKind;
 
-RunnerLink::RunnerLink(boost::asio::io_context& io, Worker worker, const worker::Hello& hello, Listener& listener)
+RunnerLink::RunnerLink(boost::asio::io_context& io, Worker worker, bool taken_over, const worker::Hello& hello,
+                       Listener& listener)
     : name_(std::move(worker.name)),
       listener_(listener),
+      answered_(!taken_over),
       socket_(
           io, std::move(worker.socket), [this](const worker::FrameView& frame) { on_frame(frame); },
           [this] {
@@ -61,14 +63,12 @@ void RunnerLink::close() {
 
 void RunnerLink::on_frame(const worker::FrameView& frame) {
   switch (frame.kind) {
-    case FrameKind::welcome: return;
-    case FrameKind::started: return listener_.on_run_started(*this, worker::decode<worker::RunStarted>(frame));
-    case FrameKind::stopping: return listener_.on_run_stopping(worker::decode<worker::RunStopping>(frame));
-    case FrameKind::ended: {
-      auto ended = worker::decode<worker::RunEnded>(frame);
-      if (runs_.erase(ended.run) != 0) listener_.on_run_ended(*this, std::move(ended));
+    case FrameKind::welcome:
+      if (!std::exchange(answered_, true)) listener_.on_runner_answered(*this);
       return;
-    }
+    case FrameKind::started: return on_started(worker::decode<worker::RunStarted>(frame));
+    case FrameKind::stopping: return listener_.on_run_stopping(worker::decode<worker::RunStopping>(frame));
+    case FrameKind::ended: return on_ended(worker::decode<worker::RunEnded>(frame));
     case FrameKind::returned: {
       const auto returned = worker::decode<worker::RunReturned>(frame);
       if (runs_.erase(returned.run) != 0) listener_.on_run_returned(returned.run);
@@ -83,6 +83,21 @@ void RunnerLink::on_frame(const worker::FrameView& frame) {
     case FrameKind::done: return on_done(worker::decode<worker::Done>(frame));
     case FrameKind::piece: return on_piece(worker::decode<worker::Piece>(frame));
     default: throw worker::Decoder::malformed();
+  }
+}
+
+void RunnerLink::on_started(const worker::RunStarted& started) {
+  if (answered_) return listener_.on_run_started(*this, started);
+  if (!runs_.insert(started.run).second) throw worker::Decoder::malformed();
+  ++slots_;
+  listener_.on_run_found(*this, started);
+}
+
+void RunnerLink::on_ended(worker::RunEnded ended) {
+  if (runs_.erase(ended.run) != 0) {
+    listener_.on_run_ended(*this, std::move(ended));
+  } else if (!answered_) {
+    listener_.on_ended_run_found(*this, std::move(ended));
   }
 }
 

@@ -1,7 +1,8 @@
 // The daemon's end of one runner: orders and questions out, reports and answers in.
 //
 // It knows which runs are on its runner and which questions are unanswered, so that when the runner is lost nothing is
-// forgotten: the runs are handed back, the questions are answered with `unavailable`. I/O thread only.
+// forgotten: the runs are handed back, the questions are answered with `unavailable`. A runner that was taken over tells
+// first what it has from before; until it has said all, nothing is begun there. I/O thread only.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -29,14 +30,23 @@ class RunnerLink {
     virtual void on_run_ended(RunnerLink& link, worker::RunEnded ended) = 0;
     virtual void on_run_returned(const worker::Run& run) = 0;
     virtual void on_slots_free(std::uint32_t slots) = 0;
+    /// A runner that was taken over has a run that lives, and holds a slot.
+    virtual void on_run_found(RunnerLink& link, const worker::RunStarted& started) = 0;
+    /// The same of one that has ended.
+    virtual void on_ended_run_found(RunnerLink& link, worker::RunEnded ended) = 0;
+    /// It has told all that it had from before.
+    virtual void on_runner_answered(RunnerLink& link) = 0;
     /// The connection is gone; the death of the process is told by Workers.
     virtual void on_runner_lost(RunnerLink& link) = 0;
   };
 
-  RunnerLink(boost::asio::io_context& io, Worker worker, const worker::Hello& hello, Listener& listener);
+  /// `taken_over`: it may have runs of an earlier daemon.
+  RunnerLink(boost::asio::io_context& io, Worker worker, bool taken_over, const worker::Hello& hello, Listener& listener);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+  /// Something may be begun there.
+  [[nodiscard]] bool is_up() const { return is_open() && answered_; }
   [[nodiscard]] const std::set<worker::Run>& runs() const { return runs_; }
   /// Slots that the runner holds.
   [[nodiscard]] std::uint32_t slots() const { return slots_; }
@@ -53,13 +63,16 @@ class RunnerLink {
   void write_input(const worker::Run& run, std::string bytes, bool end, DoneCallback done);
   void read_output(const worker::ReadOutput& query, OutputCallback done);
 
-  /// Ends the connection: the runner ends its programs and itself. Unanswered questions are answered.
+  /// Ends the connection: the runner kills the programs that are not durable, and ends when it has none. Unanswered
+  /// questions are answered.
   void close();
 
  private:
   using Question = std::variant<DoneCallback, OutputCallback>;
 
   void on_frame(const worker::FrameView& frame);
+  void on_started(const worker::RunStarted& started);
+  void on_ended(worker::RunEnded ended);
   void on_done(const worker::Done& done);
   void on_piece(worker::Piece piece);
   void fail_questions();
@@ -69,6 +82,7 @@ class RunnerLink {
   Listener& listener_;
   std::set<worker::Run> runs_;
   std::uint32_t slots_ = 0;
+  bool answered_;
   std::unordered_map<std::uint64_t, Question> questions_;
   std::uint64_t last_question_ = 0;
   PacketSocket socket_;

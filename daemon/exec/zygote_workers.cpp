@@ -2,20 +2,23 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
+
+#include "daemon/exec/worker_folders.hpp"
 
 namespace stint::exec {
 namespace {
 
 constexpr std::chrono::seconds restart_pause{1};
+/// How soon it is tried again to connect to a living runner that could not be connected to.
+constexpr std::chrono::milliseconds connect_pause{50};
 
 const char* role_name(WorkerKind kind) { return kind == WorkerKind::runner ? "runner" : "host"; }
 
@@ -25,7 +28,12 @@ Error closing_error() { return unavailable("the daemon is closing: it starts no 
 
 ZygoteWorkers::ZygoteWorkers(boost::asio::io_context& io, std::string program, std::string state_dir,
                              std::function<void(const std::string&)> log)
-    : io_(io), program_(std::move(program)), state_dir_(std::move(state_dir)), log_(std::move(log)), restart_timer_(io) {
+    : io_(io),
+      program_(std::move(program)),
+      state_dir_(std::move(state_dir)),
+      log_(std::move(log)),
+      restart_timer_(io),
+      connect_timer_(io) {
   start_zygote();
 }
 
@@ -57,9 +65,15 @@ void ZygoteWorkers::on_zygote_ended() {
   zygote_watch_.reset();
   zygote_.reset();
   if (closing_ && living_.empty()) return finish_close();
-  if (log_) log_("the first worker process has ended unexpectedly: its workers are ended and it is started again");
-  // What they had begun is found by their slot files when the new zygote sweeps.
-  for (const auto& [name, living] : living_) ::syscall(SYS_pidfd_send_signal, living.pidfd.get(), SIGKILL, nullptr, 0);
+  if (log_) log_("the first worker process has ended unexpectedly: it is started again");
+  for (auto& [name, living] : living_) {
+    if (living.watch) continue;
+    if (living.kind == WorkerKind::runner && living.pidfd) {
+      watch(name, living);
+    } else {
+      ::syscall(SYS_pidfd_send_signal, living.pidfd.get(), SIGKILL, nullptr, 0);
+    }
+  }
   for (auto& [name, spawn] : ordered_) waiting_.push_back(std::move(spawn));
   ordered_.clear();
   restart_zygote();
@@ -92,14 +106,109 @@ void ZygoteWorkers::on_frame(const worker::FrameView& frame) {
 
 void ZygoteWorkers::on_swept(worker::Swept swept) {
   swept_ = true;
-  // The workers of a zygote that was lost are gone now.
+  // The hosts of a zygote that was lost are gone now, and perhaps a runner has died since.
   std::map<std::string, WorkerDeath> lost;
-  for (const auto& [name, living] : living_) lost.emplace(name, WorkerDeath{name, living.pid, SIGKILL, {}});
-  for (auto& dead : swept.workers) {
-    if (const auto found = lost.find(dead.name); found != lost.end()) found->second.runs = std::move(dead.runs);
+  for (const auto& [name, living] : living_) {
+    if (living.kind == WorkerKind::host) {
+      lost.emplace(name, WorkerDeath{name, living.pid, SIGKILL, {}});
+    } else if (!living.watch) {
+      clear(name);
+    }
   }
+  const auto is_ours = [this](const auto& found) { return living_.contains(found.name) || untold_.contains(found.name); };
+  for (auto& dead : swept.workers) {
+    note_name(dead.name);
+    const auto ours = living_.find(dead.name);
+    if (ours == living_.end()) continue;
+    lost[dead.name] = {dead.name, ours->second.pid, worker::unknown_wait_status, std::move(dead.runs)};
+  }
+  for (const auto& alive : swept.alive) note_name(alive.name);
+  found_ = std::move(swept);
+  std::erase_if(found_.workers, is_ours);
+  std::erase_if(found_.alive, is_ours);
   for (auto& [name, death] : lost) on_died(name, std::move(death));
+  begin_survey();
   for (auto& spawn : std::exchange(waiting_, {})) order(std::move(spawn));
+}
+
+/// New workers get larger numbers than all whose folders are there.
+void ZygoteWorkers::note_name(const std::string& name) {
+  const std::size_t dash = name.rfind('-');
+  std::uint32_t number = 0;
+  if (dash == std::string::npos) return;
+  std::from_chars(name.data() + dash + 1, name.data() + name.size(), number);
+  std::uint32_t& last = last_number_[name.substr(0, dash)];
+  last = std::max(last, number);
+}
+
+void ZygoteWorkers::survey(std::function<void(Survey)> done) {
+  surveyed_ = std::move(done);
+  if (swept_) begin_survey();
+}
+
+void ZygoteWorkers::begin_survey() {
+  if (!surveyed_) return;
+  worker::Swept found = std::exchange(found_, {});
+  for (auto& dead : found.workers) {
+    survey_.dead.push_back({dead.name, 0, worker::unknown_wait_status, std::move(dead.runs)});
+  }
+  for (const auto& alive : found.alive) {
+    if (alive.pid == 0) continue;  // it was just being started and has nothing: it ends by itself
+    Living& living = living_[alive.name];
+    living.kind = WorkerKind::runner;
+    living.pid = alive.pid;
+    living.pidfd = hold_worker(state_dir_, alive.name, alive.pid);
+    unconnected_.insert(alive.name);
+    if (living.pidfd) {
+      watch(alive.name, living);
+    } else {
+      clear(alive.name);
+    }
+  }
+  connect_survey();
+}
+
+void ZygoteWorkers::connect_survey() {
+  if (!surveyed_) return;
+  for (auto name = unconnected_.begin(); name != unconnected_.end();) {
+    UniqueFd socket = connect_worker(state_dir_, *name);
+    if (!socket) {
+      ++name;
+      continue;
+    }
+    survey_.living.push_back({*name, living_.at(*name).pid, std::move(socket)});
+    name = unconnected_.erase(name);
+  }
+  if (unconnected_.empty()) {
+    return boost::asio::post(io_, [done = std::exchange(surveyed_, {}),
+                                   survey = std::make_shared<Survey>(std::exchange(survey_, {}))] { done(std::move(*survey)); });
+  }
+  connect_timer_.expires_after(connect_pause);
+  connect_timer_.async_wait([this, here = std::weak_ptr(here_)](const boost::system::error_code& stopped) {
+    if (!stopped && !here.expired()) connect_survey();
+  });
+}
+
+void ZygoteWorkers::watch(const std::string& name, Living& living) {
+  living.watch = std::make_unique<boost::asio::posix::stream_descriptor>(io_, ::fcntl(living.pidfd.get(), F_DUPFD_CLOEXEC, 3));
+  living.watch->async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                           [this, name, here = std::weak_ptr(here_)](const boost::system::error_code& error) {
+                             if (!error && !here.expired()) clear(name);
+                           });
+}
+
+void ZygoteWorkers::clear(const std::string& name) {
+  // Without a zygote: the next one finds it when it sweeps.
+  if (control_) control_->post(worker::ClearWorker{name});
+}
+
+void ZygoteWorkers::remove(const std::string& name) {
+  if (control_) control_->post(worker::RemoveWorker{name});
+}
+
+void ZygoteWorkers::release(const std::string& name) {
+  living_.erase(name);
+  if (closing_) close_zygote_if_last();
 }
 
 void ZygoteWorkers::spawn(WorkerKind kind, SpawnDone done) {
@@ -122,10 +231,12 @@ void ZygoteWorkers::on_spawned(const worker::Spawned& spawned) {
   auto found = ordered_.extract(spawned.name);
   if (found.empty()) throw worker::Decoder::malformed();
   const SpawnDone done = std::move(found.mapped().done);
+  const WorkerKind kind = found.mapped().kind;
   if (!spawned.error.empty()) return done(unavailable("cannot start a worker: " + spawned.error, "workers"), {});
-  Worker worker{spawned.name, spawned.pid, connect_to(spawned.name)};
+  Worker worker{spawned.name, spawned.pid, connect_worker(state_dir_, spawned.name)};
   const int connect_error = errno;
   Living living;
+  living.kind = kind;
   living.pid = spawned.pid;
   living.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, spawned.pid, 0)));
   const bool connected = static_cast<bool>(worker.socket);
@@ -133,19 +244,6 @@ void ZygoteWorkers::on_spawned(const worker::Spawned& spawned) {
   if (connected && !closing_) return done(std::nullopt, std::move(worker));
   if (closing_) return done(closing_error(), {});
   done(unavailable("cannot connect to the worker " + spawned.name + ": " + std::strerror(connect_error), "workers"), {});
-}
-
-/// By way of /proc/self/fd, because a socket's path may be no longer than 107 bytes.
-UniqueFd ZygoteWorkers::connect_to(const std::string& name) const {
-  const UniqueFd folder(::open((state_dir_ + "/workers/" + name).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return UniqueFd();
-  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return UniqueFd();
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/sock", folder.get());
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return UniqueFd();
-  return socket;
 }
 
 void ZygoteWorkers::on_death(const std::string& name, std::function<void(WorkerDeath)> died) {
@@ -158,20 +256,34 @@ void ZygoteWorkers::on_death(const std::string& name, std::function<void(WorkerD
 void ZygoteWorkers::on_died(const std::string& name, WorkerDeath death) {
   auto found = living_.extract(name);
   if (found.empty()) return;
-  if (found.mapped().died) {
+  death.pid = found.mapped().pid;  // the zygote does not know that of one that was not its child
+  if (unconnected_.erase(name) != 0) {
+    survey_.dead.push_back(std::move(death));
+    connect_survey();
+  } else if (found.mapped().died) {
     found.mapped().died(std::move(death));
   } else {
     untold_.emplace(name, std::move(death));
   }
-  if (closing_ && living_.empty() && ordered_.empty()) control_->close();
+  if (closing_) close_zygote_if_last();
+}
+
+void ZygoteWorkers::close_zygote_if_last() {
+  if (living_.empty() && ordered_.empty() && control_) control_->close();
 }
 
 void ZygoteWorkers::close(std::function<void()> done) {
   closing_ = true;
   closed_ = std::move(done);
   for (auto& spawn : std::exchange(waiting_, {})) spawn.done(closing_error(), {});
+  if (std::exchange(surveyed_, {})) {
+    // Nobody has been told of these: they live on.
+    for (const std::string& name : unconnected_) living_.erase(name);
+    for (const Worker& worker : survey_.living) living_.erase(worker.name);
+    connect_timer_.cancel();
+  }
   if (!zygote_) return finish_close();
-  if (living_.empty() && ordered_.empty()) control_->close();
+  close_zygote_if_last();
 }
 
 void ZygoteWorkers::finish_close() {

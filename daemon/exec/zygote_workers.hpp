@@ -1,9 +1,10 @@
-// The daemon's end of the zygote: starts workers, connects to them, tells of their deaths.
+// The daemon's end of the zygote: starts workers, connects to them, tells of their deaths, takes over runners.
 //
-// Construct it before the daemon has threads: the constructor starts the zygote. Workers of an earlier daemon are swept
-// away first; what is asked for meanwhile waits. Should the zygote itself be killed, all its workers are
-// killed, a new zygote is started (a rare fork of the large process) and sweeps, and only then are their deaths told.
-// I/O thread only; the constructor throws Error `unavailable`.
+// Construct it before the daemon has threads: the constructor starts the zygote. What earlier daemons have left is looked
+// through first (`survey` asks for what was found); what is asked for meanwhile waits. The death of a runner that was
+// taken over shows by its pidfd, and the zygote clears up after it. Should the zygote itself be killed, its hosts are
+// killed, its runners go on and are watched like those taken over, and a new zygote is started (a rare fork of the large
+// process). I/O thread only; the constructor throws Error `unavailable`.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -13,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "daemon/exec/packet_socket.hpp"
@@ -30,6 +32,9 @@ class ZygoteWorkers final : public Workers {
 
   void spawn(WorkerKind kind, std::function<void(std::optional<Error>, Worker)> done) override;
   void on_death(const std::string& name, std::function<void(WorkerDeath)> died) override;
+  void survey(std::function<void(Survey)> done) override;
+  void remove(const std::string& name) override;
+  void release(const std::string& name) override;
   void close(std::function<void()> done) override;
 
   [[nodiscard]] pid_t zygote_pid() const { return zygote_ ? zygote_->pid() : 0; }
@@ -41,8 +46,10 @@ class ZygoteWorkers final : public Workers {
     SpawnDone done;
   };
   struct Living {
+    WorkerKind kind{};
     pid_t pid = 0;
-    UniqueFd pidfd;  // to end it with when the zygote is lost
+    UniqueFd pidfd;                                                // to end or to watch it with when the zygote is lost
+    std::unique_ptr<boost::asio::posix::stream_descriptor> watch;  // where it is not the zygote's child
     std::function<void(WorkerDeath)> died;
   };
 
@@ -55,7 +62,13 @@ class ZygoteWorkers final : public Workers {
   void on_died(const std::string& name, WorkerDeath death);
   void on_swept(worker::Swept swept);
   void order(Spawn spawn);
-  [[nodiscard]] UniqueFd connect_to(const std::string& name) const;
+  /// Its death is seen here, and its folder cleared by the zygote then.
+  void watch(const std::string& name, Living& living);
+  void clear(const std::string& name);
+  void note_name(const std::string& name);
+  void begin_survey();
+  void connect_survey();
+  void close_zygote_if_last();
   void finish_close();
 
   boost::asio::io_context& io_;
@@ -70,8 +83,14 @@ class ZygoteWorkers final : public Workers {
   std::deque<Spawn> waiting_;             // until the sweep is done
   std::map<std::string, Spawn> ordered_;  // by name
   std::map<std::string, Living> living_;
-  std::map<std::string, WorkerDeath> untold_;  // died before anybody asked to be told
-  std::map<std::string, std::uint32_t> last_number_;
+  std::map<std::string, WorkerDeath> untold_;                      // died before anybody asked to be told
+  std::map<std::string, std::uint32_t, std::less<>> last_number_;  // by role
+  worker::Swept found_;                                            // by the sweep, until the survey
+  Survey survey_;                                                  // under way
+  std::set<std::string> unconnected_;                              // living ones of the survey
+  boost::asio::steady_timer connect_timer_;
+  std::function<void(Survey)> surveyed_;
+  std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
   bool closing_ = false;
   std::function<void()> closed_;
 };

@@ -167,4 +167,28 @@ KeptStream Capture::take_result() {
   return kept;
 }
 
+bool spill(KeptStream& kept, std::uint64_t output_limit, const std::string& head_path) {
+  if (kept.content.empty()) return true;
+  const std::string_view content = kept.content;
+  const bool whole = content.size() == kept.bytes;
+  const std::string_view head = content.substr(0, whole ? content.size() : head_bytes_of(output_limit));
+  const std::string_view tail = content.substr(head.size());
+  const std::string tail_path = output_tail_path(head_path);
+  const UniqueFd head_file = create_file(head_path);
+  bool written = head_file && write_all(head_file.get(), head, 0);
+  if (written && !tail.empty()) {
+    const UniqueFd tail_file = create_file(tail_path);
+    written = tail_file &&
+              write_ring(tail, kept.bytes - tail.size() - head.size(), tail.size(),
+                         [&](std::uint64_t place, std::string_view part) { return write_all(tail_file.get(), part, place); });
+  }
+  if (!written) {
+    remove_kept_files(head_path);
+    return false;
+  }
+  kept.in_file = true;
+  kept.content = {};
+  return true;
+}
+
 }  // namespace stint::worker

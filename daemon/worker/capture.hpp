@@ -64,4 +64,8 @@ class Capture {
   bool broken_ = false;  // writing failed: nothing more is kept
 };
 
+/// Moves what would travel with a result into files, as if it had been too much for memory: for whoever reads it when this
+/// process has ended. False where they cannot be written: then all is as it was.
+[[nodiscard]] bool spill(KeptStream& kept, std::uint64_t output_limit, const std::string& head_path);
+
 }  // namespace stint::worker

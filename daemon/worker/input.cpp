@@ -68,4 +68,13 @@ Input::Answers Input::close() {
   return answers;
 }
 
+void Input::forget_askers() {
+  // What was given with the job (question 0) is nobody's piece; of what was begun no half may be missing.
+  std::size_t kept = accepted_;
+  while (kept < pending_.size() && (pending_[kept].question == 0 || pending_[kept].written > 0)) ++kept;
+  if (kept < pending_.size()) has_end_ = false;
+  pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(kept), pending_.end());
+  for (Offer& offer : pending_) offer.question = 0;
+}
+
 }  // namespace stint::worker

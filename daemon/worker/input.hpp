@@ -35,6 +35,8 @@ class Input {
   /// Writes what the pipe takes.
   Answers pump();
   Answers close();
+  /// Who offered is gone: nobody is answered any more, and what was not accepted and not begun is not written.
+  void forget_askers();
 
  private:
   struct Offer {

@@ -75,6 +75,21 @@ void Program::tell_start() {
   host_.send(RunStarted{order_.run, pid_, started_at_});
 }
 
+void Program::forget_askers() {
+  parked_.clear();
+  if (input_) input_->forget_askers();
+}
+
+void Program::introduce() {
+  if (phase_ == Phase::ended) return;
+  if (settled_) {
+    host_.send(RunStarted{order_.run, pid_, started_at_});
+  } else {
+    settle();
+  }
+  if (timed_out_) host_.send(RunStopping{order_.run});
+}
+
 void Program::on_exit(const ChildExit& exit) {
   tell_start();
   exit_ = exit;
@@ -327,6 +342,7 @@ void Program::end() {
   }
   answer_parked();
   RunEnded ended = take_end();
+  host_.secure(order_, ended);
   note_end(record_, ended);
   host_.write_slot(slot_, record_);
   host_.on_program_ended(*this, std::move(ended));

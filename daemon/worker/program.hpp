@@ -36,6 +36,8 @@ class ProgramHost {
   virtual void send(const RunStopping& frame) = 0;
   virtual void send(const Done& frame) = 0;
   virtual void send(const Piece& frame) = 0;
+  /// Called before an end is written: without a daemon the outputs go into files first.
+  virtual void secure(const Begin& order, RunEnded& ended) = 0;
   /// It has ended, that is in its slot, and it may be destroyed after this turn.
   virtual void on_program_ended(Program& program, RunEnded ended) = 0;
 };
@@ -56,6 +58,10 @@ class Program {
   /// lies in its pipes until it is drained at the end.
   void settle();
   void on_exit(const ChildExit& exit);
+  /// Its daemon is gone: whoever asked is not answered any more.
+  void forget_askers();
+  /// Tells a new daemon of it, unless it has ended.
+  void introduce();
   void stop(bool force);
   void signal(const SignalRun& question);
   void feed(FeedInput question);

@@ -45,7 +45,7 @@ RunEnded ended_of(const SlotRecord& record) {
   if ((record.flags & SlotRecord::not_started) != 0) {
     ended.ending = Ending::not_started;
     ended.code = record.status;
-    ended.message = "the program could not be started; its runner died before it could say why";
+    ended.message = "the program could not be started; its runner ended before it could say why";
   } else {
     const int status = record.status;
     ended.ending = WIFSIGNALED(status) ? Ending::signalled : Ending::exited;

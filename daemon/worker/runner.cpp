@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <deque>
 #include <exception>
+#include <list>
 #include <map>
 #include <system_error>
 #include <thread>
@@ -25,6 +26,7 @@
 #include "daemon/worker/environment.hpp"
 #include "daemon/worker/process_setup.hpp"
 #include "daemon/worker/program.hpp"
+#include "daemon/worker/run_end.hpp"
 #include "daemon/worker/worker_folder.hpp"
 
 namespace stint::worker {
@@ -34,6 +36,12 @@ using namespace std::chrono_literals;
 
 /// A runner that nobody connects to was started by a daemon that died meanwhile.
 constexpr Clock::duration connect_deadline = 30s;
+
+/// How soon it is tried again to put an output into a file where that has failed.
+constexpr Clock::duration spill_pause = 2s;
+
+/// Connections that have not said who they are. One more pushes out the oldest.
+constexpr std::size_t callers_max = 8;
 
 /// A program that is over sooner costs no watch on its pipes and no word of its start. Short beside what a person, or
 /// the buffer of a pipe, notices.
@@ -49,17 +57,29 @@ class Runner final : public ProgramHost {
   void write_slot(std::size_t slot, const SlotRecord& record) override;
   void want_scan(Clock::duration delay) override;
   bool orphans_alive() override { return adopter_.orphans_alive(); }
-  void send(const RunStarted& frame) override { link_.post(frame); }
-  void send(const RunStopping& frame) override { link_.post(frame); }
-  void send(const Done& frame) override { link_.post(frame); }
-  void send(const Piece& frame) override { link_.post(frame); }
+  void send(const RunStarted& frame) override { post(frame); }
+  void send(const RunStopping& frame) override { post(frame); }
+  void send(const Done& frame) override { post(frame); }
+  void send(const Piece& frame) override { post(frame); }
+  void secure(const Begin& order, RunEnded& ended) override;
   void on_program_ended(Program& program, RunEnded ended) override;
 
  private:
+  /// Somebody who has connected: the daemon, or one that has yet to say so.
+  struct Peer {
+    PacketLink link;
+    std::unique_ptr<Watch> watch;
+  };
+
   void on_connect();
-  void on_link(std::uint32_t events);
-  void on_frame(const FrameView& frame);
-  void on_hello(const FrameView& frame);
+  void on_peer(Peer& peer, std::uint32_t events);
+  void on_frame(Peer& peer, const FrameView& frame);
+  void on_hello(Peer& peer, const FrameView& frame);
+  void drop(Peer& peer);
+  template <class Frame>
+  void post(const Frame& frame) {
+    if (daemon_ != nullptr) daemon_->link.post(frame);
+  }
   void on_begin(Begin order);
   /// Takes it out of those that wait for a slot; false where it does not wait (any more).
   bool give_back(const Run& run);
@@ -72,7 +92,12 @@ class Runner final : public ProgramHost {
   void end_of_turn();
   void flush();
   /// The daemon is gone.
-  void orphan();
+  void go_on_alone();
+  /// Puts what would travel with an end into files; false where some could not be written.
+  bool spill_outputs(RunEnded& ended, std::uint64_t limit);
+  void spill_unrecorded();
+  /// Nobody is served and nothing is left to do or to keep.
+  [[nodiscard]] bool is_over() const;
   Program* find(const Run& run);
   template <class Question>
   void refuse_unknown(const Question& question);
@@ -86,15 +111,17 @@ class Runner final : public ProgramHost {
   std::array<char, 16> boot_ = boot_id();
   SlotFile slots_;
   Hello hello_;
-  bool greeted_ = false;
-  bool orphaned_ = false;
-  PacketLink link_;
+  std::list<Peer> peers_;
+  Peer* daemon_ = nullptr;     // of the peers; null without one
+  bool given_up_ = false;      // no daemon has ever come, and none will
   std::deque<Begin> waiting_;  // for a slot
   std::uint32_t free_slots_ = 0;
   std::map<Run, std::unique_ptr<Program>> programs_;
   /// Ended, and the daemon has not said that this is on record: each keeps its slot.
   struct Unrecorded {
     std::size_t slot = 0;
+    std::uint64_t output_limit = 0;
+    bool durable = true;
     RunEnded ended;
   };
   std::map<Run, Unrecorded> unrecorded_;
@@ -109,11 +136,15 @@ class Runner final : public ProgramHost {
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
   Clock::time_point scan_due_{};
-  Timer connect_timer_{loop_, [this] { orphan(); }};
+  Timer connect_timer_{loop_, [this] { given_up_ = true; }};
+  Timer spill_timer_{loop_, [this] { spill_unrecorded(); }};
   std::unique_ptr<Watch> child_watch_;
   std::unique_ptr<Watch> listen_watch_;
-  std::unique_ptr<Watch> link_watch_;
 };
+
+bool is_spilled(const RunEnded& ended) {
+  return (!ended.out || ended.out->content.empty()) && (!ended.err || ended.err->content.empty());
+}
 
 UniqueFd open_null() {
   UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -140,28 +171,44 @@ void Runner::run() {
 void Runner::on_connect() {
   UniqueFd socket(::accept4(place_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) return;
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  const bool known = ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
-  if (!known || (peer.uid != 0 && peer.uid != ::geteuid()) || link_.is_open() || orphaned_) return;
-  connect_timer_.cancel();
-  link_ = PacketLink(std::move(socket));
-  link_watch_ = std::make_unique<Watch>(loop_, link_.fd(), EPOLLIN, [this](std::uint32_t events) { on_link(events); });
+  ucred caller{};
+  socklen_t size = sizeof caller;
+  const bool known = ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &caller, &size) == 0;
+  if (!known || (caller.uid != 0 && caller.uid != ::geteuid())) return;
+  if (peers_.size() >= callers_max) {
+    drop(*std::find_if(peers_.begin(), peers_.end(), [this](const Peer& peer) { return &peer != daemon_; }));
+  }
+  Peer& peer = peers_.emplace_back();
+  peer.link = PacketLink(std::move(socket));
+  peer.watch =
+      std::make_unique<Watch>(loop_, peer.link.fd(), EPOLLIN, [this, &peer](std::uint32_t events) { on_peer(peer, events); });
 }
 
-void Runner::on_link(std::uint32_t events) {
+void Runner::on_peer(Peer& peer, std::uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
   try {
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
-        link_.receive([this](const FrameView& frame) { on_frame(frame); }) == PacketLink::Receive::closed) {
-      return orphan();
-    }
+    const auto received = peer.link.receive([this, &peer](const FrameView& frame) { on_frame(peer, frame); });
+    if (received == PacketLink::Receive::closed) drop(peer);
   } catch (const Error&) {
-    return orphan();  // it speaks another language: as good as gone
+    drop(peer);  // it speaks another language: as good as gone
   }
 }
 
-void Runner::on_frame(const FrameView& frame) {
-  if (!greeted_) return on_hello(frame);
+/// It stays in the list until the end of the turn, for it may be what is being read.
+void Runner::drop(Peer& peer) {
+  if (!peer.watch) return;
+  peer.watch.reset();
+  peer.link.close();
+  if (&peer == daemon_) {
+    daemon_ = nullptr;
+    go_on_alone();
+  } else if (hello_.epoch == 0) {
+    given_up_ = true;
+  }
+}
+
+void Runner::on_frame(Peer& peer, const FrameView& frame) {
+  if (&peer != daemon_) return on_hello(peer, frame);
   switch (frame.kind) {
     case FrameKind::begin: return on_begin(decode<Begin>(frame));
     case FrameKind::stop: {
@@ -195,13 +242,25 @@ void Runner::on_frame(const FrameView& frame) {
   }
 }
 
-void Runner::on_hello(const FrameView& frame) {
+void Runner::on_hello(Peer& peer, const FrameView& frame) {
   if (frame.kind != FrameKind::hello) throw Decoder::malformed();
-  hello_ = decode<Hello>(frame);
-  greeted_ = true;
-  note_instance(place_.folder, hello_.instance);
-  link_.set_epoch(hello_.epoch);
-  link_.post(Welcome{::getpid()});
+  auto hello = decode<Hello>(frame);
+  if (hello.epoch <= hello_.epoch) return drop(peer);
+  if (hello_.epoch == 0) {
+    note_instance(place_.folder, hello.instance);
+  } else {
+    hello.instance = hello_.instance;
+  }
+  if (daemon_ != nullptr) drop(*daemon_);
+  hello_ = std::move(hello);
+  daemon_ = &peer;
+  connect_timer_.cancel();
+  spill_timer_.cancel();
+  free_slots_ = 0;
+  peer.link.set_epoch(hello_.epoch);
+  for (const auto& [run, program] : programs_) program->introduce();
+  for (const auto& [run, unrecorded] : unrecorded_) post(unrecorded.ended);
+  post(Welcome{::getpid()});
 }
 
 void Runner::on_begin(Begin order) {
@@ -215,7 +274,7 @@ bool Runner::give_back(const Run& run) {
   const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](const Begin& order) { return order.run == run; });
   if (found == waiting_.end()) return false;
   waiting_.erase(found);
-  link_.post(RunReturned{run});
+  post(RunReturned{run});
   return true;
 }
 
@@ -291,11 +350,26 @@ void Runner::on_child_signal() {
   }
 }
 
+void Runner::secure(const Begin& order, RunEnded& ended) {
+  // Where it fails it is tried again (spill_unrecorded).
+  if (daemon_ == nullptr && order.durable) static_cast<void>(spill_outputs(ended, order.output_limit));
+}
+
+bool Runner::spill_outputs(RunEnded& ended, std::uint64_t limit) {
+  const auto path = [&](StreamName of) { return output_path(hello_.out_dir, ended.run.job, ended.run.attempt, of); };
+  const bool out = !ended.out || spill(*ended.out, limit, path(StreamName::out));
+  const bool err = !ended.err || spill(*ended.err, limit, path(StreamName::err));
+  return out && err;
+}
+
 void Runner::on_program_ended(Program& program, RunEnded ended) {
   ended_.push_back(&program);
   ++free_slots_;
-  link_.post(ended);
-  unrecorded_.emplace(program.run(), Unrecorded{program.slot(), std::move(ended)});
+  post(ended);
+  const Begin& order = program.order();
+  if (daemon_ == nullptr && !order.durable) return slots_.give_back(program.slot());
+  if (daemon_ == nullptr && !is_spilled(ended)) spill_timer_.arm_in(spill_pause);
+  unrecorded_.emplace(order.run, Unrecorded{program.slot(), order.output_limit, order.durable, std::move(ended)});
 }
 
 void Runner::write_slot(std::size_t slot, const SlotRecord& record) {
@@ -337,27 +411,55 @@ void Runner::end_of_turn() {
     programs_.erase(program->run());
   }
   ended_.clear();
-  if (!orphaned_) begin_waiting();
-  if (!orphaned_ && free_slots_ > 0) link_.post(SlotsFree{std::exchange(free_slots_, 0)});
+  begin_waiting();
+  if (daemon_ != nullptr && free_slots_ > 0) post(SlotsFree{std::exchange(free_slots_, 0)});
   flush();
-  if (orphaned_ && programs_.empty()) loop_.stop();
+  if (daemon_ == nullptr || peers_.size() > 1) std::erase_if(peers_, [](const Peer& peer) { return !peer.watch; });
+  if (is_over()) loop_.stop();
 }
 
 void Runner::flush() {
-  if (!link_.has_unsent()) return;
-  switch (link_.flush()) {
-    case PacketLink::Flush::done: link_watch_->set_events(EPOLLIN); return;
-    case PacketLink::Flush::blocked: link_watch_->set_events(EPOLLIN | EPOLLOUT); return;
-    case PacketLink::Flush::broken: orphan(); return;
+  if (daemon_ == nullptr || !daemon_->link.has_unsent()) return;
+  switch (daemon_->link.flush()) {
+    case PacketLink::Flush::done: return daemon_->watch->set_events(EPOLLIN);
+    case PacketLink::Flush::blocked: return daemon_->watch->set_events(EPOLLIN | EPOLLOUT);
+    case PacketLink::Flush::broken: return drop(*daemon_);
   }
 }
 
-void Runner::orphan() {
-  orphaned_ = true;
-  waiting_.clear();
-  link_watch_.reset();
-  link_.close();
-  for (const auto& [run, program] : programs_) program->stop(true);
+void Runner::go_on_alone() {
+  waiting_.clear();  // the next daemon learns that they never began: nobody tells it of them
+  free_slots_ = 0;
+  for (const auto& [run, program] : programs_) {
+    program->forget_askers();
+    if (!program->order().durable) program->stop(true);
+  }
+  for (auto entry = unrecorded_.begin(); entry != unrecorded_.end();) {
+    if (entry->second.durable) {
+      ++entry;
+    } else {
+      slots_.give_back(entry->second.slot);
+      entry = unrecorded_.erase(entry);
+    }
+  }
+  spill_unrecorded();
+}
+
+void Runner::spill_unrecorded() {
+  for (auto& [run, unrecorded] : unrecorded_) {
+    if (is_spilled(unrecorded.ended)) continue;
+    if (!spill_outputs(unrecorded.ended, unrecorded.output_limit)) spill_timer_.arm_in(spill_pause);
+    SlotRecord record = slots_.read(unrecorded.slot);
+    if (record.state != SlotState::ended) continue;
+    note_end(record, unrecorded.ended);
+    write_slot(unrecorded.slot, record);
+  }
+}
+
+bool Runner::is_over() const {
+  if (daemon_ != nullptr) return false;
+  if (hello_.epoch == 0) return given_up_;
+  return programs_.empty() && !spill_timer_.is_armed();
 }
 
 Program* Runner::find(const Run& run) {
@@ -367,7 +469,7 @@ Program* Runner::find(const Run& run) {
 
 template <class Question>
 void Runner::refuse_unknown(const Question& question) {
-  link_.post(Done{question.question, Refusal{ErrorKind::not_found, "the job does not run here (any more)"}});
+  post(Done{question.question, Refusal{ErrorKind::not_found, "the job does not run here (any more)"}});
 }
 
 }  // namespace

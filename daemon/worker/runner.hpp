@@ -1,9 +1,11 @@
-// The runner: one process that spawns and supervises many programs for the daemon.
+// The runner: one process that spawns and supervises many programs for the daemon, and outlives it.
 //
-// It listens on STATE/workers/NAME/sock for its one daemon, begins what it is told, drains outputs, enforces timeouts,
-// kills trees, and reports each end once. What it has begun and ended stands in its slot file before it is reported. In
-// this version a runner that loses its daemon kills its programs and ends. Its loop is one thread, which a spawn holds until
-// the program runs (vfork): hence two runners at least. The first thread only adopts orphans.
+// It listens on STATE/workers/NAME/sock for its daemon, begins what it is told, drains outputs, enforces timeouts, kills
+// trees, and reports each end until it is told that the end is on record. What it has begun and ended stands in its slot
+// file before it is reported. Without a daemon it begins nothing; programs that are not durable are killed, the others go
+// on, and what they leave is put where it survives the runner. The next daemon, known by its larger epoch, is told
+// everything. Without a daemon and without programs it ends. Its loop is one thread, which a spawn holds until the program
+// runs (vfork): hence two runners at least. The first thread only adopts orphans.
 #pragma once
 
 #include <string>
@@ -18,7 +20,7 @@ struct WorkerPlace {
   UniqueFd listener;   ///< SOCK_SEQPACKET, listening
 };
 
-/// Runs until the daemon has gone and all programs have ended. Returns the exit code. Must be called on the first
+/// Runs until its daemon has gone and all programs have ended. Returns the exit code. Must be called on the first
 /// thread of a process that has no other threads yet.
 [[nodiscard]] int runner_main(WorkerPlace place);
 

@@ -34,7 +34,8 @@ UniqueFd listen_in(const std::string& folder) {
   std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/sock", directory.get());
   ::fchmod(socket.get(), 0600);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("bind " + folder + "/sock");
-  if (::listen(socket.get(), 1) != 0) fail("listen on " + folder + "/sock");
+  // A runner that is stopped accepts nobody, while one daemon after the other may come.
+  if (::listen(socket.get(), SOMAXCONN) != 0) fail("listen on " + folder + "/sock");
   return socket;
 }
 

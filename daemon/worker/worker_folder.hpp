@@ -25,7 +25,7 @@ void note_pid(const WorkerPlace& place);
 /// The pid noted there; 0 where there is none.
 [[nodiscard]] pid_t noted_pid(const std::string& folder);
 
-/// Notes whose programs a runner runs: part of the marker that its programs carry.
+/// Notes the instance that a runner's programs carry in their marker: that of its first daemon, for its whole life.
 void note_instance(const std::string& folder, const std::string& instance);
 /// What a dead runner's slot file says.
 [[nodiscard]] FoundRuns found_runs(const std::string& folder);

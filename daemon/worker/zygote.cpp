@@ -9,11 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <exception>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "common/packet_link.hpp"
@@ -26,8 +28,12 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-/// How long a worker whose daemon is gone may take to end its programs and itself.
-constexpr Clock::duration worker_end_deadline = 5s;
+/// How long the hosts of a daemon that is gone may take to end by themselves, together.
+constexpr Clock::duration host_end_deadline = 5s;
+/// How soon the lock of a dead worker is tried again. A child that it was about to start may hold it until its exec.
+constexpr Clock::duration lock_pause = 2ms;
+
+bool is_runner(const std::string& name) { return name.starts_with("runner-"); }
 
 struct ChildEnd {
   pid_t pid = 0;
@@ -53,17 +59,27 @@ class Zygote {
   void run();
 
  private:
-  struct Child {
+  /// A worker that has ended, whose folder is still to be cleared.
+  struct Dead {
     std::string name;
-    std::string folder;
+    pid_t pid = 0;
+    int status = unknown_wait_status;
+    Reach reach = Reach::everybody;
   };
 
   void on_frame(const FrameView& frame);
   void spawn_worker(const SpawnWorker& order);
   [[noreturn]] void become_worker(const SpawnWorker& order, WorkerPlace place);
+  /// Ends of workers, out of those of all children.
+  [[nodiscard]] std::vector<Dead> reap_workers();
   void on_children();
+  void clear_dead();
+  [[nodiscard]] bool clear(const Dead& dead);
   void sweep();
-  void end_holder(const std::string& folder);
+  void end_hosts(const std::vector<std::string>& names) const;
+  void remove(const RemoveWorker& order) const;
+  [[nodiscard]] std::string folder_of(const std::string& name) const { return workers_folder(state_dir_) + '/' + name; }
+  [[nodiscard]] bool is_child(const std::string& name) const;
   void finish();
   void flush();
   /// False when the time is over.
@@ -73,7 +89,8 @@ class Zygote {
   std::string state_dir_;
   const WorkerMains& mains_;
   UniqueFd child_signals_;
-  std::map<pid_t, Child> children_;
+  std::map<pid_t, std::string> children_;  // their names
+  std::vector<Dead> dead_;
 };
 
 Zygote::Zygote(UniqueFd control, std::string state_dir, const WorkerMains& mains)
@@ -81,8 +98,9 @@ Zygote::Zygote(UniqueFd control, std::string state_dir, const WorkerMains& mains
 
 void Zygote::run() {
   for (;;) {
-    wait(Clock::time_point::max(), true);
+    wait(dead_.empty() ? Clock::time_point::max() : Clock::now() + lock_pause, true);
     on_children();
+    clear_dead();
     if (control_.receive([this](const FrameView& frame) { on_frame(frame); }) == PacketLink::Receive::closed) break;
     flush();
   }
@@ -110,6 +128,8 @@ void Zygote::on_frame(const FrameView& frame) {
   switch (frame.kind) {
     case FrameKind::spawn_worker: return spawn_worker(decode<SpawnWorker>(frame));
     case FrameKind::sweep: return sweep();
+    case FrameKind::clear_worker: return dead_.push_back({decode<ClearWorker>(frame).name});
+    case FrameKind::remove_worker: return remove(decode<RemoveWorker>(frame));
     default: throw Decoder::malformed();
   }
 }
@@ -127,7 +147,7 @@ void Zygote::spawn_worker(const SpawnWorker& order) {
       remove_worker_folder(folder);
     } else {
       answer.pid = pid;
-      children_.emplace(pid, Child{order.name, folder});
+      children_.emplace(pid, order.name);
     }
   } catch (const Error& error) {
     answer.error = error.message();
@@ -149,67 +169,114 @@ void Zygote::become_worker(const SpawnWorker& order, WorkerPlace place) {
   ::_exit(code);
 }
 
-void Zygote::on_children() {
+std::vector<Zygote::Dead> Zygote::reap_workers() {
   reap_all();
-  while (!ended_children().empty()) {
-    const ChildEnd end = ended_children().front();
-    ended_children().erase(ended_children().begin());
-    const auto found = children_.find(end.pid);
-    if (found == children_.end()) continue;  // an orphan of some worker
-    const Child child = found->second;
-    children_.erase(found);
-    Died died{child.name, end.pid, end.status, {}};
-    if (const UniqueFd lock = lock_dead_folder(child.folder)) {
-      kill_trees(begun_trees(child.folder), reap_all, Reach::adopted);
-      died.runs = found_runs(child.folder);
-      remove_worker_folder(child.folder);
-    }
-    control_.post(died);
+  std::vector<Dead> dead;
+  for (const ChildEnd& end : std::exchange(ended_children(), {})) {
+    auto child = children_.extract(end.pid);
+    if (!child.empty()) dead.push_back({std::move(child.mapped()), end.pid, end.status, Reach::adopted});  // else: an orphan
+  }
+  return dead;
+}
+
+void Zygote::on_children() {
+  // Clearing one reaps others.
+  for (auto dead = reap_workers(); !dead.empty(); dead = reap_workers()) {
+    for (Dead& one : dead) dead_.push_back(std::move(one));
+    clear_dead();
   }
 }
 
-/// Makes the holder of a folder's lock end, if it has not ended by itself in time.
-void Zygote::end_holder(const std::string& folder) {
-  const UniqueFd holder(static_cast<int>(::syscall(SYS_pidfd_open, noted_pid(folder), 0)));
-  // The lock is still held after the pidfd was opened: so the pid is still its holder's.
-  if (!holder || lock_dead_folder(folder)) return;
-  pollfd gone{holder.get(), POLLIN, 0};
-  const auto deadline = std::chrono::duration_cast<std::chrono::milliseconds>(worker_end_deadline);
-  if (::poll(&gone, 1, static_cast<int>(deadline.count())) == 0) {
-    ::syscall(SYS_pidfd_send_signal, holder.get(), SIGKILL, nullptr, 0);
-    ::poll(&gone, 1, -1);
+void Zygote::clear_dead() {
+  std::erase_if(dead_, [this](const Dead& dead) { return clear(dead); });
+}
+
+/// False where somebody has the lock still.
+bool Zygote::clear(const Dead& dead) {
+  const std::string folder = folder_of(dead.name);
+  const UniqueFd lock = lock_dead_folder(folder);
+  if (!lock && ::access((folder + "/lock").c_str(), F_OK) == 0) return false;
+  Died died{dead.name, dead.pid, dead.status, {}};
+  if (lock) {
+    kill_trees(begun_trees(folder), reap_all, dead.reach);
+    died.runs = found_runs(folder);
+    if (died.runs.begun.empty() && died.runs.ended.empty()) remove_worker_folder(folder);
+  }
+  control_.post(died);
+  return true;
+}
+
+void Zygote::remove(const RemoveWorker& order) const {
+  if (const UniqueFd lock = lock_dead_folder(folder_of(order.name))) remove_worker_folder(folder_of(order.name));
+}
+
+bool Zygote::is_child(const std::string& name) const {
+  return std::any_of(children_.begin(), children_.end(), [&](const auto& entry) { return entry.second == name; });
+}
+
+/// Makes the holders of these folders' locks end, if they have not ended by themselves in time.
+void Zygote::end_hosts(const std::vector<std::string>& names) const {
+  const auto deadline = Clock::now() + host_end_deadline;
+  for (const std::string& name : names) {
+    const std::string folder = folder_of(name);
+    const UniqueFd holder(static_cast<int>(::syscall(SYS_pidfd_open, noted_pid(folder), 0)));
+    // The lock is still held after the pidfd was opened: so the pid is still its holder's.
+    if (!holder || lock_dead_folder(folder)) continue;
+    pollfd gone{holder.get(), POLLIN, 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (::poll(&gone, 1, static_cast<int>(std::max<std::int64_t>(left, 0))) == 0) {
+      ::syscall(SYS_pidfd_send_signal, holder.get(), SIGKILL, nullptr, 0);
+      ::poll(&gone, 1, -1);
+    }
   }
 }
 
 void Zygote::sweep() {
+  std::vector<std::string> names;
+  std::vector<std::string> hosts;
+  for (std::string& name : list_worker_folders(state_dir_)) {
+    if (is_child(name)) continue;
+    if (!is_runner(name)) hosts.push_back(name);
+    names.push_back(std::move(name));
+  }
+  end_hosts(hosts);
   Swept answer;
-  for (const std::string& name : list_worker_folders(state_dir_)) {
-    const std::string folder = workers_folder(state_dir_) + '/' + name;
-    const bool own =
-        std::any_of(children_.begin(), children_.end(), [&](const auto& entry) { return entry.second.name == name; });
-    if (own) continue;
-    end_holder(folder);
-    UniqueFd lock = lock_dead_folder(folder);
-    SweptWorker swept{name, {}};
-    if (lock) {
-      kill_trees(begun_trees(folder), reap_all);
-      swept.runs = found_runs(folder);
-      remove_worker_folder(folder);
+  std::vector<UniqueFd> locks;  // of the dead, until all is done
+  std::vector<TreeMarks> trees;
+  for (const std::string& name : names) {
+    const std::string folder = folder_of(name);
+    if (UniqueFd lock = lock_dead_folder(folder)) {
+      for (TreeMarks& marks : begun_trees(folder)) trees.push_back(std::move(marks));
+      locks.push_back(std::move(lock));
+      answer.workers.push_back({name, {}});
     } else if (::access((folder + "/lock").c_str(), F_OK) != 0) {
       remove_worker_folder(folder);  // its making was interrupted
+    } else if (is_runner(name)) {
+      answer.alive.push_back({name, noted_pid(folder)});
     }
-    answer.workers.push_back(std::move(swept));
+  }
+  kill_trees(trees, reap_all);
+  for (SweptWorker& dead : answer.workers) {
+    dead.runs = found_runs(folder_of(dead.name));
+    if (dead.runs.begun.empty() && dead.runs.ended.empty()) remove_worker_folder(folder_of(dead.name));
   }
   control_.post(answer);
 }
 
-/// The daemon has gone, or wants no more: its workers have lost their sockets too and end.
+/// The daemon has gone, or wants no more. Its hosts have lost their sockets too and end; its runners live on, and what one
+/// that ends now has to tell is for the next daemon.
 void Zygote::finish() {
   control_.close();
-  const auto deadline = Clock::now() + worker_end_deadline;
-  for (on_children(); !children_.empty() && wait(deadline, false);) on_children();
-  for (const auto& [pid, child] : children_) ::kill(pid, SIGKILL);
-  for (on_children(); !children_.empty(); on_children()) wait(Clock::time_point::max(), false);
+  std::erase_if(children_, [](const auto& entry) { return is_runner(entry.second); });
+  const auto deadline = Clock::now() + host_end_deadline;
+  const auto clear_hosts = [this] {
+    for (const Dead& dead : reap_workers()) {
+      if (const UniqueFd lock = lock_dead_folder(folder_of(dead.name))) remove_worker_folder(folder_of(dead.name));
+    }
+  };
+  for (clear_hosts(); !children_.empty() && wait(deadline, false);) clear_hosts();
+  for (const auto& [pid, name] : children_) ::kill(pid, SIGKILL);
+  for (clear_hosts(); !children_.empty(); clear_hosts()) wait(Clock::time_point::max(), false);
 }
 
 }  // namespace

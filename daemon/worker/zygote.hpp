@@ -1,8 +1,10 @@
 // The zygote: the first, empty worker, which forks all others because nobody with threads or a large heap should.
 //
-// It takes orders from the daemon on one socket: start a worker, sweep what earlier daemons left. It is the parent of
-// all workers and adopts what they lose: a worker's death is reported only when everything that it had begun is gone.
-// When the daemon closes the socket it waits for its workers, clears up and ends. One thread, blocking, no Asio.
+// It takes orders from the daemon on one socket: start a worker, look through what earlier daemons left, clear up after a
+// dead one. It is the parent of its workers and adopts what they lose: a death is reported only when everything that the
+// worker had begun is gone. The folder of a dead runner that tells of runs stays until the daemon has them on record. When
+// the daemon closes the socket, or dies, it waits for its hosts, leaves its runners alone and ends. One thread, blocking,
+// no Asio.
 #pragma once
 
 #include <functional>

@@ -19,17 +19,20 @@ ScratchFolder::~ScratchFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-ProgramSubject::ProgramSubject(boost::asio::io_context& io, exec::Observer& observer, std::size_t runners) {
+ProgramSubject::ProgramSubject(boost::asio::io_context& io, exec::Observer& observer, ProgramEra era)
+    : folder_(std::move(era.folder)) {
   static std::atomic<int> count = 0;
   std::filesystem::create_directory(out_dir());
-  workers_ = std::make_unique<exec::ZygoteWorkers>(io, STINT_TEST_WORKER, folder_.path());
+  workers_ = std::make_unique<exec::ZygoteWorkers>(io, STINT_TEST_WORKER, folder_->path());
   exec::ProcessOptions options;
   options.out_dir = out_dir();
   options.instance = "test-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
-  options.socket_path = folder_.path() / "stint.sock";
-  options.runners = runners;
-  options.slots = 10'000;
+  options.socket_path = folder_->path() / "stint.sock";
+  options.runners = era.runners;
+  options.slots = era.slots;
+  options.epoch = era.epoch;
   executor_ = std::make_unique<exec::ProcessExecutor>(io, *workers_, observer, options);
+  executor_->recover(std::move(era.expected), era.rebooted, [this] { recovered_ = true; });
 }
 
 ProgramSubject::~ProgramSubject() = default;

@@ -25,9 +25,19 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
+/// A daemon's place among those that use one state directory after the other.
+struct ProgramEra {
+  std::shared_ptr<ScratchFolder> folder = std::make_shared<ScratchFolder>();
+  std::size_t runners = 2;
+  std::uint32_t slots = 10'000;
+  std::uint32_t epoch = 1;
+  std::vector<worker::Run> expected = {};  ///< runs of the one before
+  bool rebooted = false;
+};
+
 class ProgramSubject final : public Subject {
  public:
-  ProgramSubject(boost::asio::io_context& io, exec::Observer& observer, std::size_t runners = 2);
+  ProgramSubject(boost::asio::io_context& io, exec::Observer& observer, ProgramEra era = {});
   ~ProgramSubject() override;
 
   [[nodiscard]] exec::Executor& executor() override { return *executor_; }
@@ -46,11 +56,14 @@ class ProgramSubject final : public Subject {
 
   [[nodiscard]] exec::ProcessExecutor& programs() { return *executor_; }
   [[nodiscard]] exec::ZygoteWorkers& workers() { return *workers_; }
-  [[nodiscard]] std::filesystem::path state() const { return folder_.path(); }
-  [[nodiscard]] std::string out_dir() const { return folder_.path() / "out"; }
+  [[nodiscard]] std::filesystem::path state() const { return folder_->path(); }
+  [[nodiscard]] std::string out_dir() const { return folder_->path() / "out"; }
+  /// All that was expected is accounted for.
+  [[nodiscard]] bool recovered() const { return recovered_; }
 
  private:
-  ScratchFolder folder_;
+  std::shared_ptr<ScratchFolder> folder_;
+  bool recovered_ = false;
   std::unique_ptr<exec::ZygoteWorkers> workers_;
   std::unique_ptr<exec::ProcessExecutor> executor_;
 };

@@ -21,6 +21,9 @@ class SpawnedWorkers final : public exec::Workers {
 
   void spawn(exec::WorkerKind kind, std::function<void(std::optional<Error>, exec::Worker)> done) override;
   void on_death(const std::string& name, std::function<void(exec::WorkerDeath)> died) override;
+  void survey(std::function<void(exec::Survey)> done) override { done({}); }
+  void remove(const std::string&) override {}
+  void release(const std::string&) override {}
   void close(std::function<void()> done) override;
 
   /// The next `count` spawns fail.

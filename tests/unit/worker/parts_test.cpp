@@ -152,7 +152,7 @@ TEST(Trees, MarkedStrangersAreFoundAndOthersAreNot) {
     SpawnResult result;
     spawn(plan, result);
     EXPECT_EQ(result.failure, "");
-    return result.pid.load();
+    return result.pid;
   };
   const pid_t mine = start({"STINT_INSTANCE=a", "STINT_JOB_ID=7", "STINT_ATTEMPT=1"});
   const pid_t other_attempt = start({"STINT_INSTANCE=a", "STINT_JOB_ID=7", "STINT_ATTEMPT=2"});
