@@ -10,6 +10,7 @@
 //             there is a second one (fact_writer.cpp).
 //   label     groups that have, or had, a finished member.
 //   purged    ranges of ids whose records are gone.
+//   key       idempotency keys; payload is a digest of what was asked. Each goes with the record of its first job.
 //
 // Times are microseconds since the epoch.
 #include "daemon/db/schema.hpp"
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -58,6 +60,8 @@ constexpr std::array steps{
        CREATE INDEX finished_label ON finished(label, seq) WHERE label IS NOT NULL;
        CREATE TABLE label(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
        CREATE TABLE purged(first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;)",
+    R"(CREATE TABLE key(first INTEGER PRIMARY KEY, count INTEGER NOT NULL, uid INTEGER NOT NULL, word TEXT NOT NULL,
+         payload BLOB NOT NULL, label TEXT NOT NULL) STRICT;)",
 };
 
 /// Files up to this size are checked whole at each start; of larger ones all that a start reads.
@@ -66,6 +70,12 @@ constexpr std::int64_t checked_bytes_max = 16 << 20;
 std::string what_to_do(const std::string& path) {
   return ". Nothing was changed. Move " + path + " and " + path +
          "-wal away to start with an empty store, or put a good copy there";
+}
+
+/// Of a report that may open with a line that only names the database: one line, so that the message stays one.
+std::string first_defect(std::string_view report) {
+  if (report.starts_with("***")) report.remove_prefix(std::min(report.find('\n'), report.size() - 1) + 1);
+  return std::string(report.substr(0, report.find('\n')));
 }
 
 std::int64_t size_of(const std::string& path) {
@@ -120,7 +130,7 @@ void check_database(Connection& connection, const std::string& path) {
   if (size_of(path) + size_of(path + "-wal") > checked_bytes_max) return;
   Statement check = connection.prepare("PRAGMA quick_check(1)");
   if (!check.step() || check.bytes(0) != "ok") {
-    throw unreadable_store(path, "is damaged: " + std::string(check.bytes(0)));
+    throw unreadable_store(path, "is damaged: " + first_defect(check.bytes(0)));
   }
 }
 
