@@ -91,7 +91,12 @@ Connection connect(const Target& target) {
   return start_daemon(target.quiet);
 }
 
-Connection reconnect(const std::string& path, std::string& instance, int code, Interrupts& interrupts) {
+void Peer::take(const nlohmann::json& info) {
+  instance = info.value("instance", std::string());
+  state_dir = info.value("state_dir", std::string());
+}
+
+Connection reconnect(const std::string& path, Peer& peer, int code, Interrupts& interrupts) {
   const auto deadline = Clock::now() + reconnect_time;
   note("the connection to the daemon was lost; trying to come back for 30 s");
   std::array<pollfd, 1> wake{pollfd{interrupts.fd(), POLLIN, 0}};
@@ -101,20 +106,21 @@ Connection reconnect(const std::string& path, std::string& instance, int code, I
   while (Clock::now() < deadline) {
     std::string why;
     if (auto connection = try_connect({path, "--socket"}, why)) {
-      std::optional<std::string> found;
-      connection->request("daemon.info", "{}", [&found](const nlohmann::json& info) { found = info.value("instance", ""); });
+      std::optional<Peer> found;
+      connection->request("daemon.info", "{}", [&found](const nlohmann::json& info) { found.emplace().take(info); });
       try {
         while (!found && Clock::now() < deadline) {
           connection->pump(wake, reconnect_step_ms);
           give_up_on_signal();
         }
-        if (found && (instance.empty() || instance == *found)) {
-          instance = *found;
-          return std::move(*connection);
+        if (found && !peer.state_dir.empty() && peer.state_dir != found->state_dir) {
+          throw Failure(exit_code::not_finished, "another daemon listens at " + path + " now: its jobs lie in " +
+                                                     found->state_dir + ", those of the one before in " + peer.state_dir);
         }
         if (found) {
-          throw Failure(exit_code::not_finished,
-                        "the daemon at " + path + " has been restarted, and its jobs are gone: they were kept in memory only");
+          if (!peer.instance.empty() && peer.instance != found->instance) note("the daemon was restarted; going on");
+          peer = std::move(*found);
+          return std::move(*connection);
         }
       } catch (const ConnectionLost&) {
         // It is on its way down; the next one may be another.

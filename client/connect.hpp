@@ -33,9 +33,16 @@ struct Attempt {
 /// The first daemon in the order of the search; starts a personal one where that is allowed and none is there.
 [[nodiscard]] Connection connect(const Target& target);
 
-/// Tries for 30 s to connect to `path` again. Throws Failure `code` where no daemon is there or a signal comes, and Failure
-/// 125 where it is another one than `instance` (its jobs are gone with the old one). An empty `instance`, where the
-/// connection broke before it was known, is any daemon's, and is set.
-[[nodiscard]] Connection reconnect(const std::string& path, std::string& instance, int code, Interrupts& interrupts);
+/// Who was at the other end, from daemon.info; empty where the connection broke before that was known.
+struct Peer {
+  std::string instance;   ///< another one after a restart
+  std::string state_dir;  ///< where its jobs lie: the same after a restart
+
+  void take(const nlohmann::json& info);
+};
+
+/// Tries for 30 s to connect to `path` again, and says who is there now in `peer`. Throws Failure `code` where no daemon is
+/// there or a signal comes, and Failure 125 where it is one of another state directory: its jobs are not ours.
+[[nodiscard]] Connection reconnect(const std::string& path, Peer& peer, int code, Interrupts& interrupts);
 
 }  // namespace stint::cli

@@ -11,6 +11,7 @@
 #include "client/record.hpp"
 #include "client/record_output.hpp"
 #include "client/spec_options.hpp"
+#include "client/submission.hpp"
 #include "client/terminal.hpp"
 #include "common/base64.hpp"
 #include "common/protocol.hpp"
@@ -48,17 +49,31 @@ int Foreground::run(const JobSpec& spec) {
 }
 
 void Foreground::submit(const JobSpec& spec) {
-  session_.connection.request("job.submit", submit_request(spec),
-                              [this](const nlohmann::json& answer) { id_ = answer.at("id").get<JobId>(); });
+  Submission submission(spec);
+  const std::function<void()> ask = [&] {
+    session_.connection.request(
+        submission.method(), submission.params(), [this](const nlohmann::json& answer) { id_ = answer.at("id").get<JobId>(); },
+        [&](const RpcError& error) {
+          if (!submission.drop_key(error)) throw error;
+          ask();
+        });
+  };
+  ask();
   std::array<pollfd, 1> wake{pollfd{interrupts_.fd(), POLLIN, 0}};
-  try {
-    while (id_ == 0) {
+  while (id_ == 0) {
+    try {
       session_.connection.pump(wake);
-      if (id_ != 0) continue;
+      if (id_ != 0) return;
       if (const auto signal = interrupts_.take()) throw Failure(exit_code::signalled + *signal, unanswered_submit("interrupted"));
+    } catch (const ConnectionLost&) {
+      if (!submission.keyed()) throw Failure(exit_code::not_finished, unanswered_submit("the connection broke"));
+      try {
+        session_.recover();
+      } catch (const Failure& failure) {
+        throw Failure(failure.code(), unanswered_submit(failure.what()));
+      }
+      ask();
     }
-  } catch (const ConnectionLost&) {
-    throw Failure(exit_code::not_finished, unanswered_submit("the connection broke"));
   }
 }
 
@@ -114,10 +129,13 @@ void Foreground::open_streams() {
     if (stream.ended) continue;
     Connection::StreamHandler handler;
     handler.on_item = [this, name](const nlohmann::json& chunk) { on_chunk(name, chunk); };
-    handler.on_end = [&stream](const nlohmann::json&) { stream.ended = true; };
+    handler.on_end = [&stream](const nlohmann::json& end) {
+      // A daemon that goes ends it too: the next one has the rest.
+      stream.ended = text_at(end, "reason") != "draining";
+    };
     session_.connection.open_stream("job.output", output_request(id_, name, stream.offset, true), std::move(handler),
-                                    [&stream](const RpcError& error) {
-                                      if (error.kind() != "conflict") throw error;
+                                    [this, &stream](const RpcError& error) {
+                                      if (error.kind() != "conflict") refuse(error);
                                       stream.ended = true;  // not captured
                                     });
   }
@@ -130,11 +148,13 @@ void Foreground::ask_for_end() {
         const auto& finished = field_at(answer, "finished");
         if (finished.is_array() && !finished.empty()) record_ = finished.front();
       },
-      [](const RpcError& error) {
+      [this](const RpcError& error) {
         // A daemon that is going away ends its waits; the loss of the connection tells the rest.
-        if (error.kind() != "draining") throw error;
+        if (error.kind() != "draining") refuse(error);
       });
 }
+
+void Foreground::refuse(const RpcError& error) const { session_.refuse(error, "job " + std::to_string(id_)); }
 
 void Foreground::on_chunk(StreamName name, const nlohmann::json& chunk) {
   Stream& stream = streams_[index_of(name)];

@@ -38,6 +38,7 @@ class Foreground {
   void recover();
   void open_streams();
   void ask_for_end();
+  [[noreturn]] void refuse(const RpcError& error) const;
   void on_chunk(StreamName name, const nlohmann::json& chunk);
   void read_input();
   void send_input(std::string_view bytes, bool end);

@@ -34,7 +34,11 @@ int MapRun::run() {
   while (!done()) {
     try {
       submit_some();
-      if (!stream_open_ && (outstanding_ > 0 || in_flight_)) open_results();
+      if (!stream_open_ && outstanding_ > 0) open_results();
+      if (draining_ && outstanding_ == 0 && ready_.empty()) {
+        throw Failure(exit_code::try_again, "the daemon is draining and takes no new work; items from " +
+                                                std::to_string(in_flight_->index + 1) + " on have not run");
+      }
       wait_for_news();
       handle_signals();
       hand_out();
@@ -79,7 +83,27 @@ void MapRun::submit_some() {
   params += "]}";
   next_index_ += batch.count;
   in_flight_ = batch;
-  session_.connection.request("job.submit_many", params, [this](const Json& answer) { on_submitted(answer); });
+  submission_.emplace(std::move(params), keys_ && plan_.spec.durable);
+  send_batch();
+}
+
+void MapRun::send_batch() {
+  draining_ = false;
+  session_.connection.request(
+      submission_->method(), submission_->params(), [this](const Json& answer) { on_submitted(answer); },
+      [this](const RpcError& error) { on_refused(error); });
+}
+
+void MapRun::on_refused(const RpcError& error) {
+  if (submission_->drop_key(error)) {
+    keys_ = false;
+    send_batch();
+  } else if (error.kind() == "draining") {
+    // It may be on its way down, and another one takes it then.
+    draining_ = true;
+  } else {
+    throw error;
+  }
 }
 
 void MapRun::on_submitted(const Json& answer) {
@@ -96,10 +120,27 @@ void MapRun::open_results() {
   request.since = since_;
   request.output = !plan_.form.chosen() || plan_.form.format;
   stream_open_ = true;
-  session_.connection.open_stream("job.results", json::encode_text(request),
-                                  {[this](Json record) { take_in(std::move(record)); },
-                                   // It ends whenever nothing of the group is unfinished; more may be on its way.
-                                   [this](const Json&) { stream_open_ = false; }});
+  session_.connection.open_stream(
+      "job.results", json::encode_text(request),
+      {[this](Json record) { take_in(std::move(record)); }, [this](const Json& end) { on_stream_end(text_at(end, "reason")); }},
+      [this](const RpcError& error) {
+        // A daemon on its way down; the loss of the connection tells the rest.
+        if (error.kind() == "draining") return;
+        if (error.kind() == "not_found" && session_.restarted()) lose_jobs();
+        throw error;
+      });
+}
+
+void MapRun::on_stream_end(const std::string& reason) {
+  if (reason == "draining") return;
+  // It ends whenever nothing of the group is unfinished; more may be on its way.
+  stream_open_ = false;
+  if (session_.restarted() && (!in_flight_ || draining_) && outstanding_ > 0) lose_jobs();
+}
+
+void MapRun::lose_jobs() const {
+  throw Failure(exit_code::not_finished, std::to_string(outstanding_) + " jobs of group " + plan_.group +
+                                             " did not survive the restart of the daemon: what is not durable ends with it");
 }
 
 std::optional<std::uint64_t> MapRun::index_of(JobId id) const {
@@ -175,6 +216,7 @@ void MapRun::cancel_all() {
   if (cancelled_) return;
   cancelled_ = true;
   items_.stop();
+  if (std::exchange(draining_, false)) in_flight_.reset();  // the daemon has not taken it
   std::string params = R"({"group":)";
   json::append_string(params, plan_.group);
   session_.connection.request("job.cancel", params + "}", {}, [](const RpcError&) {});
@@ -199,6 +241,14 @@ void MapRun::recover() {
   session_.recover();
   stream_open_ = false;
   if (!in_flight_) return;
+  if (draining_ || submission_->keyed()) {
+    send_batch();
+  } else {
+    look_for_batch();
+  }
+}
+
+void MapRun::look_for_batch() {
   // Was the last batch taken before the connection broke? Ids grow: it is what lies above all that is known.
   const JobId above = batches_.empty() ? 0 : batches_.rbegin()->first + batches_.rbegin()->second.count - 1;
   protocol::ListRequest request;

@@ -1,8 +1,9 @@
 // One map from its first item to its last result: a window of jobs in the daemon, results handed out as they come.
 //
 // Items are submitted in batches into one group, at most `window` unfinished at once, and one submit is under way at a
-// time: so after a lost connection it is known which of them arrived. Output is printed whole, job by job. Main thread;
-// throws Failure and RpcError.
+// time. After a lost connection it is sent again by its key; where there is none, the group tells whether it arrived. What
+// a draining daemon does not take waits for its end. Output is printed whole, job by job. Main thread; throws Failure and
+// RpcError.
 #pragma once
 
 #include <deque>
@@ -17,6 +18,7 @@
 #include "client/record_output.hpp"
 #include "client/render.hpp"
 #include "client/session.hpp"
+#include "client/submission.hpp"
 #include "common/job.hpp"
 
 namespace stint::cli {
@@ -49,8 +51,12 @@ class MapRun {
   };
 
   void submit_some();
+  void send_batch();
+  void on_refused(const RpcError& error);
   void on_submitted(const Json& answer);
   void open_results();
+  void on_stream_end(const std::string& reason);
+  [[noreturn]] void lose_jobs() const;
   void take_in(Json record);
   void place_strays();
   [[nodiscard]] std::optional<std::uint64_t> index_of(JobId id) const;
@@ -60,6 +66,7 @@ class MapRun {
   void handle_signals();
   void cancel_all();
   void recover();
+  void look_for_batch();
   void wait_for_news();
   [[nodiscard]] bool done() const;
   [[nodiscard]] int result_code() const;
@@ -74,9 +81,12 @@ class MapRun {
   Progress progress_;
 
   std::optional<Batch> in_flight_;
-  std::map<JobId, Batch> batches_;  // by first id
-  std::uint64_t next_index_ = 0;    // of the next item to be submitted
-  std::uint64_t outstanding_ = 0;   // submitted and not finished
+  std::optional<Submission> submission_;  // of in_flight_
+  bool keys_ = true;                      // the daemon serves them, as far as is known
+  bool draining_ = false;                 // in_flight_ was refused because of that
+  std::map<JobId, Batch> batches_;        // by first id
+  std::uint64_t next_index_ = 0;          // of the next item to be submitted
+  std::uint64_t outstanding_ = 0;         // submitted and not finished
   bool stream_open_ = false;
   Seq since_ = 0;
   std::deque<Json> strays_;                 // results that came before the answer to their submit

@@ -12,9 +12,21 @@ ResultStream::ResultStream(Connection connection, protocol::ResultsRequest reque
     : session_(std::move(connection), exit_code::no_daemon, interrupts_), request_(std::move(request)) {}
 
 void ResultStream::open() {
+  if (request_.ids) {
+    std::erase_if(*request_.ids, [this](JobId id) { return handed_out_.contains(id); });
+    if (request_.ids->empty()) {
+      end_reason_ = "complete";
+      return;
+    }
+  }
   session_.connection.open_stream("job.results", json::encode_text(request_),
                                   {[this](nlohmann::json record) { arrived_.push_back(std::move(record)); },
-                                   [this](const nlohmann::json& end) { end_reason_ = text_at(end, "reason"); }});
+                                   [this](const nlohmann::json& end) { end_reason_ = text_at(end, "reason"); }},
+                                  [this](const RpcError& error) {
+                                    // A daemon on its way down; the loss of the connection tells the rest.
+                                    if (error.kind() == "draining") return;
+                                    session_.refuse(error, request_.ids ? "a job" : "the group");
+                                  });
 }
 
 void ResultStream::take_signals() {
@@ -26,7 +38,8 @@ std::string ResultStream::run(const std::function<bool(const nlohmann::json&)>& 
   while (true) {
     for (auto& record : std::exchange(arrived_, {})) {
       const JobId id = number_at(record, "id");
-      if (request_.order == Order::submission && !handed_out_.insert(id).second) continue;
+      const bool listed = request_.ids || request_.order == Order::submission;
+      if (listed && !handed_out_.insert(id).second) continue;
       if (request_.order == Order::completion) request_.since = number_at(record, "seq");
       if (!on_record(record)) return "enough";
       take_signals();

@@ -1,6 +1,7 @@
 // The results of jobs, one record each as they finish: a job.results stream that survives the loss of its connection.
 //
-// In completion order it resumes by `since`; in submission order it starts again and skips what it has handed out.
+// In completion order it resumes by `since`; in submission order it starts again and skips what it has handed out; of given
+// ids it asks for those that are left.
 // Main thread; throws RpcError and Failure.
 #pragma once
 
@@ -32,7 +33,7 @@ class ResultStream {
   Interrupts interrupts_;
   Session session_;
   protocol::ResultsRequest request_;
-  std::set<JobId> handed_out_;  // in submission order only
+  std::set<JobId> handed_out_;  // of given ids, and in submission order
   std::vector<nlohmann::json> arrived_;
   std::string end_reason_;
 };

@@ -1,6 +1,6 @@
-// A connection that comes back: who waits for jobs survives the loss of the connection, not of the daemon.
+// A connection that comes back: who waits for jobs survives the loss of the connection and a restart of the daemon.
 //
-// The instance is asked for with the first write, so that it costs no round trip. `interrupts` outlives the session. Main
+// Who is there is asked with the first write, so that it costs no round trip. `interrupts` outlives the session. Main
 // thread; throws as connect.hpp.
 #pragma once
 
@@ -15,14 +15,26 @@ class Session {
   /// `lost_code`: the exit code where no daemon comes back.
   Session(Connection opened, int lost_code, Interrupts& interrupts)
       : connection(std::move(opened)), lost_code_(lost_code), interrupts_(interrupts) {
-    connection.request("daemon.info", "{}",
-                       [this](const nlohmann::json& info) { instance_ = info.value("instance", std::string()); });
+    connection.request("daemon.info", "{}", [this](const nlohmann::json& info) { peer_.take(info); });
   }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   /// Replaces the connection after ConnectionLost; streams and pending calls are gone and are the caller's to make anew.
-  void recover() { connection = reconnect(connection.path(), instance_, lost_code_, interrupts_); }
+  void recover() {
+    const std::string before = peer_.instance;
+    connection = reconnect(connection.path(), peer_, lost_code_, interrupts_);
+    restarted_ = restarted_ || (!before.empty() && before != peer_.instance);
+  }
+
+  /// `error`, or where it says that a job is not there after a restart: Failure 125 with the reason. `what`: which.
+  [[noreturn]] void refuse(const RpcError& error, const std::string& what) const {
+    const bool gone = error.kind() == "not_found" || error.kind() == "purged";
+    if (!restarted_ || !gone) throw error;
+    throw Failure(exit_code::not_finished,
+                  what + " did not survive the restart of the daemon: what is not durable ends with it (" + error.what() + ")");
+  }
+  [[nodiscard]] bool restarted() const { return restarted_; }
 
   /// `ask(connection)`, again after each loss: for what may be asked twice.
   template <class Ask>
@@ -39,7 +51,8 @@ class Session {
   Connection connection;
 
  private:
-  std::string instance_;
+  Peer peer_;
+  bool restarted_ = false;
   int lost_code_;
   Interrupts& interrupts_;
 };

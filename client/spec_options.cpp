@@ -123,10 +123,6 @@ void SpecOptions::set_files(JobSpec& spec) const {
   if (merge_) spec.stderr_target.target = OutputTarget::ToStdout{};
 }
 
-std::string unanswered_submit(const std::string& cause) {
-  return cause + " before the daemon answered: whether it took the job is not known (`stint list` shows what it has)";
-}
-
 std::string submit_request(const JobSpec& spec) { return R"({"job":)" + json::encode_text(spec) + "}"; }
 
 json::Raw parse_json(std::string_view text, std::string_view what) {

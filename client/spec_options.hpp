@@ -55,9 +55,6 @@ class SpecOptions {
   bool merge_ = false;
 };
 
-/// What to say where a job was handed over and no answer came, because of `cause`.
-[[nodiscard]] std::string unanswered_submit(const std::string& cause);
-
 /// Parameters of job.submit.
 [[nodiscard]] std::string submit_request(const JobSpec& spec);
 

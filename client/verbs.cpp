@@ -67,7 +67,15 @@ constexpr std::array table{
          "stint call job.get '{\"id\": 17}'\n"
          "stint call feed.subscribe '{\"kinds\": [\"job.finished\"]}'",
          Words::mixed, make_call},
-    Verb{"shutdown", "", "stop the daemon", "stint shutdown\nstint shutdown --jobs cancel", Words::mixed, make_shutdown},
+    Verb{"drain", "", "take no new work, and wait until what runs has ended",
+         "stint drain; stint shutdown; …; stintd &\nstint drain --queued --timeout 10m || stint undrain", Words::mixed,
+         make_drain},
+    Verb{"undrain", "", "end a drain: the daemon takes and starts work again", "stint undrain", Words::mixed, make_undrain},
+    Verb{"shutdown", "", "stop the daemon",
+         "stint shutdown                  # programs go on; the next daemon takes them over\n"
+         "stint shutdown --jobs drain\n"
+         "stint shutdown --jobs cancel",
+         Words::mixed, make_shutdown},
 };
 
 const Verb* find_verb(std::string_view name) {

@@ -1,14 +1,13 @@
 // `stint map`: a job for each item.
 
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "client/item_template.hpp"
 #include "client/map_run.hpp"
 #include "client/spec_options.hpp"
+#include "client/submission.hpp"
 #include "client/verbs/actions.hpp"
 
 namespace stint::cli {
@@ -16,16 +15,6 @@ namespace {
 
 // Enough to keep any number of slots busy, and not so many that a slow reader costs the memory of all results.
 constexpr std::uint64_t window_default = 20'000;
-
-std::string made_up_group() {
-  std::uint64_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-    throw Failure(exit_code::not_finished, "the kernel gives no random numbers");
-  }
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "map-%016lx", static_cast<unsigned long>(random));
-  return text.data();
-}
 
 class Map : public Action {
  public:
@@ -53,7 +42,7 @@ class Map : public Action {
     if (!command.empty()) append_marker(command, plan.marker);
     plan.spec = spec_.build(command);
     plan.spec.group.reset();
-    plan.group = spec_.group() ? *spec_.group() : made_up_group();
+    plan.group = spec_.group() ? *spec_.group() : "map-" + random_word().substr(0, 16);
     plan.args = spec_.args();
     plan.window = jobs_.value_or(window_default);
     plan.keep_order = keep_order_;

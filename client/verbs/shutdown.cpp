@@ -12,7 +12,9 @@ class Shutdown : public Action {
  public:
   void declare(Options& options) override {
     options.heading("How");
-    options.choice("--jobs", jobs_, "drain (default): finish what is there, take nothing new; cancel: stop it",
+    options.choice("--jobs", jobs_,
+                   "detach (default): programs go on and the next daemon takes them over, tasks are stopped; drain: finish what "
+                   "is there, take nothing new; cancel: stop it",
                    json::EnumNames<ShutdownMode>::names);
     options.flag("--no-wait", no_wait_, "do not wait until it is gone");
   }
@@ -22,7 +24,7 @@ class Shutdown : public Action {
     Connection connection = connect(target());
     const auto info = connection.call("daemon.info", "{}");
     protocol::ShutdownRequest request;
-    request.jobs = jobs_ ? *json::enum_value<ShutdownMode>(*jobs_) : ShutdownMode::drain;
+    if (jobs_) request.jobs = *json::enum_value<ShutdownMode>(*jobs_);
     bool answered = false;
     connection.request("daemon.shutdown", R"({"jobs":")" + std::string(json::enum_name(request.jobs)) + "\"}",
                        [&answered](const nlohmann::json&) { answered = true; });
@@ -32,7 +34,10 @@ class Shutdown : public Action {
       if (!quiet() && request.jobs == ShutdownMode::drain) announce(connection);
       while (true) connection.pump();
     } catch (const ConnectionLost&) {
-      if (!quiet()) note("the daemon (pid " + text_at(info, "pid") + ") has stopped");
+      if (quiet()) return exit_code::success;
+      const bool detached = request.jobs == ShutdownMode::detach;
+      note("the daemon (pid " + text_at(info, "pid") + ") has stopped" +
+           (detached ? "; the next one goes on with its unfinished jobs" : ""));
     }
     return exit_code::success;
   }

@@ -10,6 +10,7 @@
 #include "client/record.hpp"
 #include "client/render.hpp"
 #include "client/spec_options.hpp"
+#include "client/submission.hpp"
 #include "client/terminal.hpp"
 #include "client/verbs/actions.hpp"
 #include "client/whole_input.hpp"
@@ -55,8 +56,9 @@ class Submit : public Action {
 
  private:
   static nlohmann::json submit_one(Connection& connection, const JobSpec& job) {
+    Submission submission(job);
     try {
-      return connection.call("job.submit", submit_request(job));
+      return submission.call(connection);
     } catch (const ConnectionLost&) {
       throw Failure(exit_code::not_finished, unanswered_submit("the connection broke"));
     }
@@ -73,11 +75,13 @@ class Submit : public Action {
   struct Job {
     std::string json;
     std::optional<std::string> group;
+    bool durable = true;
   };
   struct Lines {
     std::string json;  // the jobs, separated by commas
     std::uint64_t count = 0;
     std::optional<std::string> group;
+    bool durable = true;
   };
 
   int submit_batch(const Target& where) {
@@ -100,6 +104,7 @@ class Submit : public Action {
       if (lines.count > 0) lines.json += ',';
       lines.json += job.json;
       lines.group = job.group;
+      lines.durable = lines.durable && job.durable;
       line_numbers_.push_back(line_number);
       ++lines.count;
     }
@@ -112,7 +117,7 @@ class Submit : public Action {
     if (!job.is_object()) {
       throw Failure(exit_code::bad_job, "line " + std::to_string(number) + " is not a JSON object");
     }
-    Job read{line, spec_.group()};
+    Job read{line, spec_.group(), field_at(job, "durable") != false};
     if (const auto& group = field_at(job, "group"); group.is_string()) read.group = group.get<std::string>();
     if (!job.empty() && !job.contains("task")) read.json = completed(line, job);
     return read;
@@ -138,8 +143,9 @@ class Submit : public Action {
       json::append_string(params, *lines.group);
     }
     nlohmann::json answer;
+    Submission submission(params + "}", lines.durable);
     try {
-      answer = connection.call("job.submit_many", params + "}");
+      answer = submission.call(connection);
     } catch (const RpcError& error) {
       throw Failure(error.code(), located(error));
     } catch (const ConnectionLost&) {

@@ -3,7 +3,8 @@
 import json
 import subprocess
 
-from harness import seconds, until
+from harness import alive, seconds, until
+from program import Cli, read_until
 
 
 def submit(cli, *arguments):
@@ -97,7 +98,7 @@ def test_suggestions(cli):
 def test_help(cli):
     overview = cli.out("--help")
     for verb in ("run", "submit", "map", "results", "wait", "list", "show", "output", "why", "cancel", "signal", "forget", "status",
-                 "tasks", "call", "shutdown"):
+                 "tasks", "call", "drain", "undrain", "shutdown"):
         assert f"\n  {verb} " in overview
         text = cli.out(verb, "--help")
         assert text == cli.out("help", verb)
@@ -113,21 +114,32 @@ def test_full_disk(cli):
     assert b"cannot write to standard output" in done.stderr
 
 
-def test_shutdown_drains(cli, start):
-    from program import Cli
+def test_shutdown_detaches(cli, start):
+    own = start()
+    alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
+    number = submit(alone, "--shell", "until [ -e go ]; do sleep 0.01; done; echo done; exit 4")
+    with own.connect() as client:
+        pid = client.until_state(number, phase="running")["pid"]
+    done = alone("shutdown")
+    assert done.returncode == 0 and "the next one goes on" in done.stderr.decode()
+    assert own.exit_code() == 0 and alive(pid)
+    own.restart()
+    (cli.home / "go").touch()
+    assert alone.out("output", "-f", number) == "done\n"
+    assert alone("wait", number).returncode == 4
 
+
+def test_shutdown_drains(cli, start):
     own = start()
     alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
     submit(alone, "sleep", "0.3")
-    done = alone("shutdown")
+    done = alone("shutdown", "--jobs", "drain")
     assert done.returncode == 0
     assert f"(pid {own.pid}) has stopped" in done.stderr.decode()
     assert own.process.wait(seconds(20)) == 0
 
 
 def test_shutdown_cancels(cli, start):
-    from program import Cli
-
     own = start()
     alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
     submit(alone, "sleep", "60")
@@ -137,3 +149,42 @@ def test_shutdown_cancels(cli, start):
     assert alone("shutdown", "--jobs", "cancel").returncode == 0
     assert own.process.wait(seconds(20)) == 0
     assert runner.wait(seconds(40)) == 125
+
+
+def test_drain(cli, start):
+    own = start(process__slots=1)
+    alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
+    running = submit(alone, "--shell", "until [ -e go ]; do sleep 0.01; done")
+    with own.connect() as client:
+        client.until_state(running)
+    queued = submit(alone, "true")
+    message = alone.fails(75, "drain", "--timeout", "0")
+    assert "1 jobs are left" in message and "stint undrain" in message
+    assert json.loads(alone("drain", "--queued", "--timeout", "0", "--json").stdout)["pending"] == [running, queued]
+    assert "takes no new work" in alone.fails(75, "submit", "true")
+    assert "items from 1 on have not run" in alone.fails(75, "map", "echo", ":::", "a")
+    process = alone.begin("drain")
+    read_until(alone.begin("why", queued), b"slots")
+    (cli.home / "go").touch()
+    _, err = process.communicate(timeout=seconds(20))
+    assert process.returncode == 0 and b"nothing runs" in err
+    assert "draining" in alone.out("why", queued)
+    assert alone("undrain").returncode == 0
+    assert alone("wait", queued).returncode == 0
+    assert alone("drain", "--queued", "-q").stderr == b""
+    assert alone("undrain").returncode == 0
+    alone.end()
+
+
+def test_map_while_the_daemon_begins_to_drain(cli, start):
+    """What was taken is finished and shown, the rest is named."""
+    own = start(process__slots=2)
+    alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
+    process = alone.begin("map", "-j", "2", "--shell", "echo $STINT_ITEM; until [ -e go ]; do sleep 0.01; done", ":::", 1, 2, 3)
+    with own.connect() as client:
+        until(lambda: len(client.call("job.list", state="running")["jobs"]) == 2, what="two running")
+        client.call("daemon.drain", timeout=0)
+        (cli.home / "go").touch()
+        out, err = process.communicate(timeout=seconds(20))
+        assert sorted(out.split()) == [b"1", b"2"] and process.returncode == 75
+        assert b"items from 3 on have not run" in err

@@ -1,0 +1,138 @@
+"""run, output -f, wait, results and map while the daemon is killed and started again: durable work goes on, the rest is named."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness import alive, seconds, until
+from program import Cli, read_until
+
+KILLS = 3
+
+
+@pytest.fixture
+def own(start):
+    return start(process__slots=4)
+
+
+@pytest.fixture
+def cli(own, tmp_path):
+    program = Cli(tmp_path, STINT_SOCKET=str(own.socket))
+    yield program
+    program.end()
+
+
+def held(name, before="", after=""):
+    """Shell text that waits for a file."""
+    return f"{before}; until [ -e {name} ]; do sleep 0.01; done; {after}".strip("; ")
+
+
+def listed(own, **which):
+    with own.connect() as client:
+        return client.call("job.list", **which)["jobs"]
+
+
+def until_running(own, count):
+    until(lambda: len(listed(own, state="running")) == count, what=f"{count} running")
+
+
+def test_run(own, cli, tmp_path):
+    process = cli.begin("run", "--shell", held("go", "echo one", "echo two; exit 7"))
+    read_until(process, b"one\n")
+    for _ in range(KILLS):
+        own.restart()
+        read_until(process, b"was restarted", stream="stderr")
+    (tmp_path / "go").touch()
+    out, _ = process.communicate(timeout=seconds(30))
+    assert (process.returncode, out) == (7, b"two\n")
+
+
+def test_run_that_ends_while_no_daemon_is_there(own, cli, tmp_path):
+    process = cli.begin("run", "--shell", held("go", "echo $$", "seq 5000; exit 3"))
+    pid = int(read_until(process, b"\n"))
+    own.kill()
+    read_until(process, b"was lost", stream="stderr")
+    (tmp_path / "go").touch()
+    until(lambda: not alive(pid), what="the end of the program")
+    own.restart()
+    out, _ = process.communicate(timeout=seconds(30))
+    assert process.returncode == 3
+    assert out.decode().split() == [str(i) for i in range(1, 5001)]
+
+
+def test_run_over_a_detach(own, cli, tmp_path):
+    process = cli.begin("run", "--shell", held("go", "echo one", "echo two; exit 7"))
+    read_until(process, b"one\n")
+    assert cli("shutdown", "--jobs", "detach").returncode == 0
+    own.restart()
+    (tmp_path / "go").touch()
+    out, _ = process.communicate(timeout=seconds(30))
+    assert (process.returncode, out) == (7, b"two\n")
+
+
+def test_input_goes_on(own, cli):
+    process = cli.begin("run", "--shell", "while read x; do echo got $x; done", stdin=subprocess.PIPE)
+    process.stdin.write(b"a\n")
+    read_until(process, b"got a\n")
+    own.restart()
+    read_until(process, b"was restarted", stream="stderr")
+    process.stdin.write(b"b\n")
+    out, _ = process.communicate(timeout=seconds(30))
+    assert (process.returncode, out) == (0, b"got b\n")
+
+
+def test_followed_output_and_wait(own, cli, tmp_path):
+    number = int(cli.out("submit", "--shell", held("go", "seq 3000", "seq 3001 6000; exit 5")))
+    follower = cli.begin("output", "-f", "--exit-status", number)
+    waiter = cli.begin("wait", number)
+    seen = read_until(follower, b"\n3000\n")
+    own.restart()
+    read_until(follower, b"was restarted", stream="stderr")
+    (tmp_path / "go").touch()
+    out, _ = follower.communicate(timeout=seconds(30))
+    assert (seen + out).decode().split() == [str(i) for i in range(1, 6001)]
+    assert follower.returncode == 5
+    out, _ = waiter.communicate(timeout=seconds(30))
+    assert (waiter.returncode, out) == (5, f"{number} 5\n".encode())
+
+
+@pytest.mark.parametrize("order", [[], ["--keep-order"]])
+def test_results(own, cli, tmp_path, order):
+    ids = [int(cli.out("submit", "--group", "r", "--shell", held(f"go{i}", after=f"exit {i}"))) for i in range(4)]
+    process = cli.begin("results", "--group", "r", "--jsonl", *order)
+    out = b""
+    for i in range(4):
+        (tmp_path / f"go{i}").touch()
+        out += read_until(process, b"\n")
+        if i < 3:
+            own.restart()
+            read_until(process, b"was restarted", stream="stderr")
+    out += process.communicate(timeout=seconds(30))[0]
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ids
+    assert process.returncode == 1
+
+
+def test_wait_for_ids_of_which_some_were_told(own, cli, tmp_path):
+    early = int(cli.out("submit", "--no-durable", "true"))
+    late = int(cli.out("submit", "--shell", held("go")))
+    process = cli.begin("wait", early, late)
+    assert read_until(process, b"\n") == f"{early} 0\n".encode()
+    own.restart()
+    read_until(process, b"was restarted", stream="stderr")
+    (tmp_path / "go").touch()
+    out, _ = process.communicate(timeout=seconds(30))
+    assert (process.returncode, out) == (0, f"{late} 0\n".encode())
+
+
+def test_what_is_not_durable_is_named(own, cli):
+    process = cli.begin("run", "--no-durable", "--shell", "echo one; exec sleep 60")
+    read_until(process, b"one\n")
+    mapped = cli.begin("map", "--no-durable", "--group", "m", "sleep", ":::", 60, 61)
+    until_running(own, 3)
+    waiter = cli.begin("wait", "--group", "m")
+    until(lambda: own.connect().call("daemon.stats")["streams"] >= 4, what="the streams")
+    own.restart()
+    for one, what in ((process, b"job "), (mapped, b"2 jobs of group m"), (waiter, b"the group")):
+        _, err = one.communicate(timeout=seconds(30))
+        assert one.returncode == 125 and what in err and b"did not survive" in err, err
