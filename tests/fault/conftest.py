@@ -26,10 +26,15 @@ def start():
             one.destroy()
 
 
+SEED = int(os.environ.get("STINT_SEED") or time.time_ns() % 1_000_000_007)
+
+
+def pytest_sessionstart(session):
+    # Before all tests and past the capture: it must stand in the log of a run that was killed, too.
+    session.config.get_terminal_writer().line(f"seed: STINT_SEED={SEED}")
+
+
 @pytest.fixture
-def chance(capsys):
-    """A generator of random numbers whose seed is printed; STINT_SEED gives the seed of a run that is to be seen again."""
-    seed = int(os.environ.get("STINT_SEED") or time.time_ns() % 1_000_000_007)
-    with capsys.disabled():
-        print(f"\nseed: STINT_SEED={seed}")
-    return random.Random(seed)
+def chance(request):
+    """A generator of random numbers for one test. STINT_SEED gives the seed of a run that is to be seen again."""
+    return random.Random(f"{SEED} {request.node.name}")

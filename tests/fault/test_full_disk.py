@@ -1,0 +1,179 @@
+"""A small tmpfs as state directory, full and free again.
+
+While it is full new work is refused with the reason, what runs ends on record, reads work; when there is room again all goes
+on by itself, and nothing that was acknowledged is missing.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from account import assert_ran_once, noting, runs_noted
+from harness import RpcError, seconds, until
+from mount import small_tmpfs
+
+
+@pytest.fixture
+def state():
+    folder = Path(tempfile.mkdtemp(prefix="stint-test-"))
+    try:
+        with small_tmpfs(folder / "state", "24m") as place:
+            yield place
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Filler:
+    """A file that takes all the room there is."""
+
+    def __init__(self, state):
+        self.path = state / "filler"
+
+    def fill(self):
+        with open(self.path, "ab", buffering=0) as file:
+            for size in (1 << 20, 1 << 12):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC, error
+
+    def free(self):
+        self.path.unlink()
+
+
+def until_refused(client, filler):
+    """The log's own room lasts for a while; returns what was taken meanwhile and the refusal."""
+    taken = []
+
+    def refused():
+        filler.fill()
+        try:
+            for _ in range(100):
+                taken.append(client.submit(command=["true"], env={"PADDING": "x" * 20_000}))
+        except RpcError as error:
+            return error
+        return None
+
+    return taken, until(refused, 60, "a refusal")
+
+
+def until_taken(client):
+    """By itself, soon after there is room: returns the id of the first job that is taken."""
+
+    def taken():
+        try:
+            return client.submit(command=["echo", "room"])
+        except RpcError as error:
+            assert error.kind == "unavailable", error
+            return None
+
+    return until(taken, 20, "the store to go on")
+
+
+def test_full_and_free_again(state, start):
+    daemon = start(process__slots=8, state=state)
+    client = daemon.connect()
+    ran, gate = daemon.home / "ran", daemon.home / "gate"
+    before = client.run(command=["echo", "before"])
+    wait = f"while [ ! -e {gate} ]; do sleep 0.02; done"
+    running = [client.submit(shell=noting(ran, f"{wait}; echo out; exit 6")) for _ in range(8)]
+    for job in running:
+        client.until_state(job, "running", "running")
+    filler = Filler(state)
+    for times in range(2):
+        taken, refusal = until_refused(client, filler)
+        assert refusal.kind == "unavailable" and refusal.data["reason"], refusal
+        assert refusal.data["retryable"]
+        filler.fill()
+        # Reads work.
+        assert client.call("job.get", id=before["id"])["seq"] == before["seq"]
+        assert client.call("job.list")["jobs"]
+        assert client.call("daemon.stats")
+        assert client.output(before["id"]) == b"before\n"
+        if times == 0:
+            # What runs ends, on record. What is queued waits: a start has to be written down first.
+            gate.touch()
+            for record in client.wait(*running, timeout=60):
+                assert record["exit_code"] == 6, record
+        assert client.error("job.submit", job={"command": ["true"], "env": {"PADDING": "x" * 200_000}}).kind == "unavailable"
+        filler.free()
+        job = until_taken(client)
+        for record in client.wait(job, *taken, timeout=60):
+            assert record["outcome"] == "succeeded", record
+    records = {record["id"]: record for record in client.wait(*running, *taken)}
+    daemon.restart()
+    client = daemon.connect()
+    for number, record in records.items():
+        assert client.call("job.get", id=number) == record
+    assert client.output(running[0]) == b"out\n"
+    assert_ran_once(ran)
+    assert len(runs_noted(ran)) == len(running)
+
+
+def test_killed_while_full(state, start):
+    """A start on a full disk either works or says what is missing; with room again nothing is gone."""
+    daemon = start(process__slots=4, state=state)
+    client = daemon.connect()
+    ran, gate = daemon.home / "ran", daemon.home / "gate"
+    wait = f"while [ ! -e {gate} ]; do sleep 0.02; done"
+    running = [client.submit(shell=noting(ran, f"{wait}; echo out; exit 6")) for _ in range(4)]
+    for job in running:
+        client.until_state(job, "running", "running")
+    filler = Filler(state)
+    taken, _ = until_refused(client, filler)
+    filler.fill()
+    daemon.kill()
+    gate.touch()
+    daemon.launch()
+
+    def served_or_ended():
+        return daemon.process.poll() is not None or os.path.exists(daemon.socket) and serves(daemon)
+
+    until(served_or_ended, 20, "the start or its refusal")
+    if daemon.process.poll() is not None:
+        assert daemon.exit_code() == 1
+        last = daemon.log.read_text().splitlines()[-1]
+        assert "space" in last.lower() or "full" in last.lower(), last
+        filler.free()
+        daemon.launch()
+        daemon.until_serving()
+    else:
+        filler.free()
+    client = daemon.connect()
+    for record in client.wait(*running, timeout=60):
+        assert (record["exit_code"], client.output(record["id"])) == (6, b"out\n"), record
+    for record in client.wait(*taken, timeout=60):
+        assert record["outcome"] == "succeeded", record
+    assert_ran_once(ran)
+    assert client.wait(until_taken(client))[0]["outcome"] == "succeeded"
+
+
+def serves(daemon):
+    try:
+        daemon.connect().close()
+    except OSError:
+        return False
+    return True
+
+
+def test_large_outputs_on_a_full_disk(state, start):
+    """What does not fit is cut and says so; the program is not held up and its end counts."""
+    daemon = start(process__slots=2, state=state)
+    client = daemon.connect()
+    gate = daemon.home / "gate"
+    job = client.submit(shell=f"while [ ! -e {gate} ]; do sleep 0.02; done; head -c 3000000 /dev/zero; exit 8")
+    client.until_state(job, "running", "running")
+    filler = Filler(state)
+    filler.fill()
+    gate.touch()
+    (record,) = client.wait(job, timeout=seconds(30))
+    assert record["exit_code"] == 8, record
+    assert record["stdout"]["bytes"] == 3_000_000 and record["stdout"]["truncated"], record
+    filler.free()
+    job = until_taken(client)
+    assert client.wait(job)[0]["outcome"] == "succeeded"
+    assert client.run(shell="head -c 3000000 /dev/zero")["stdout"]["truncated"] is False

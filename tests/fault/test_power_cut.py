@@ -1,0 +1,148 @@
+"""The power is cut at random moments under a daemon at work: what was acknowledged is there afterwards.
+
+The state lies on an ext4 of its own that is shut down without a flush. All processes die with it, and the next start finds
+the boot id of another boot, as after a real one. What ran then is lost, or ended where that end was on disk.
+"""
+
+import collections
+import os
+import random
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from account import Account, assert_ran_once, long_or_short, noting, runs_noted
+from harness import Client, Daemon, seconds, until
+from mount import CuttableDisk
+
+CUTS = long_or_short(60, 6)
+
+
+@pytest.fixture
+def disk():
+    folder = Path(tempfile.mkdtemp(prefix="stint-test-"))
+    cuttable = None
+    try:
+        cuttable = CuttableDisk(folder)
+        yield cuttable
+    finally:
+        if cuttable is not None:
+            cuttable.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Visitor(threading.Thread):
+    """Submits and reads until the connection ends."""
+
+    def __init__(self, daemon, account, ran, seed):
+        super().__init__()
+        self.daemon_ = daemon
+        self.account = account
+        self.ran = ran
+        self.chance = random.Random(seed)
+        self.defect = None
+
+    def run(self):
+        try:
+            with Client(self.daemon_.socket) as client:
+                while True:
+                    self.turn(client)
+        except OSError:
+            pass
+        except AssertionError as error:
+            if "the daemon closed the connection" not in str(error) and "ended inside a line" not in str(error):
+                self.defect = error
+        except BaseException as error:
+            self.defect = error
+
+    def turn(self, client):
+        job = self.chance.choice(
+            [
+                {"task": "echo", "args": 1},
+                {"shell": noting(self.ran, "exit 3")},
+                {"shell": noting(self.ran, "sleep 0.2; exit 3")},
+            ]
+        )
+        before = self.account.before_submit()
+        number = client.submit(**job)
+        self.account.acknowledged(number, job, before)
+        if self.chance.random() < 0.5:
+            for record in client.call("job.wait", ids=[number], timeout=seconds(0.5))["finished"]:
+                self.account.seen(record)
+
+
+def cut_and_boot(disk, daemon):
+    disk.cut()
+    for pid in daemon.processes():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    daemon.kill()
+    until(lambda: not daemon.processes(), 10, "the end of all processes")
+    disk.mend()
+    boot = daemon.state / "boot"
+    if boot.exists():
+        boot.write_bytes(bytes(16))
+
+
+def test_power_cut(disk, start, chance):
+    state = disk.place / "state"
+    daemon = start(process__slots=8, state=state)
+    ran = daemon.home / "ran"
+    account = Account()
+    for _ in range(CUTS):
+        visitors = [Visitor(daemon, account, ran, chance.getrandbits(64)) for _ in range(4)]
+        for visitor in visitors:
+            visitor.start()
+        goal = len(account.jobs) + chance.randint(1, 200)
+        until(lambda goal=goal: len(account.jobs) >= goal or any(visitor.defect for visitor in visitors), 60, "work")
+        cut_and_boot(disk, daemon)
+        for visitor in visitors:
+            visitor.join()
+            if visitor.defect:
+                raise visitor.defect
+        daemon.launch()
+        daemon.until_serving()
+        client = daemon.connect()
+        numbers = list(account.jobs)
+        for number in numbers:
+            account.seen(client.call("job.get", id=number))
+    outcomes = collections.Counter()
+    for record in client.wait(*account.jobs, timeout=60):
+        account.seen(record)
+        outcomes[record["outcome"]] += 1
+        if record["outcome"] == "lost":
+            continue
+        assert record["outcome"] == ("succeeded" if "task" in record else "failed"), record
+        assert record.get("exit_code") == (None if "task" in record else 3), record
+    print(f"{CUTS} cuts, {len(account.jobs)} jobs: {dict(outcomes)}")
+    assert outcomes["succeeded"] and outcomes["failed"]
+    assert_ran_once(ran)
+    ended = {(record["id"], record["attempt"]) for record in map(account.record, account.jobs) if "exit_code" in record}
+    assert ended <= set(runs_noted(ran))
+
+
+def test_the_first_start(disk, start, chance):
+    """A cut while the state directory is being made, and just after the first acknowledgement."""
+    for _ in range(3):
+        daemon = Daemon(state=disk.place / "state", process__slots=2)
+        try:
+            client = daemon.connect()
+            number = client.submit(command=["sleep", "300"])
+            cut_and_boot(disk, daemon)
+            daemon.launch()
+            daemon.until_serving()
+            assert daemon.connect().wait(number)[0]["outcome"] == "lost"
+            daemon.finish()
+        finally:
+            daemon.destroy()
+        shutil.rmtree(disk.place / "state")
+    daemon = start(state=disk.place / "state")
+    cut_and_boot(disk, daemon)
+    daemon.launch()
+    daemon.until_serving()
+    assert daemon.connect().run(command=["true"])["outcome"] == "succeeded"
