@@ -116,17 +116,18 @@ def test_directory_of_others_is_not_trusted(own):
     os.chmod(own.home / "run/stint", 0o700)
 
 
-def test_daemon_that_dies_takes_its_jobs_with_it(own):
+def test_daemon_that_dies_is_replaced_and_its_jobs_go_on(own):
     own("submit", "true")
     pid = pid_of(own)
-    waiting = own.begin("run", "--shell", "echo ready; sleep 60")
+    waiting = own.begin("run", "--shell", "echo ready; until [ -e go ]; do sleep 0.01; done; exit 9")
     read_until(waiting, b"ready")
     os.kill(pid, signal.SIGKILL)
     until(lambda: not alive(pid), what="the daemon's end")
     own("submit", "true")
     assert pid_of(own) != pid
-    assert waiting.wait(seconds(40)) == 125
-    assert b"jobs are gone" in waiting.stderr.read()
+    (own.home / "go").touch()
+    assert waiting.wait(seconds(40)) == 9
+    assert b"was restarted" in waiting.stderr.read()
 
 
 def test_suspended_client_resumes(own):
