@@ -145,6 +145,7 @@ struct JobSpec {
   Leftovers leftovers = Leftovers::kill;
   bool daemon = false;
   bool durable = true;
+  std::optional<std::string> key;
 
   /// Not a field of `job`: what stands for the item in the elements of `command` of a template (submit_many `marker`).
   std::string item_marker = "{}";
@@ -339,7 +340,7 @@ constexpr auto JobSpec::fields() {
       later("nice"),
       optional("daemon", &JobSpec::daemon, "does not keep a draining daemon alive"),
       optional("durable", &JobSpec::durable, "false: kept in memory only, acknowledged at once"),
-      later("key"),
+      optional("key", &JobSpec::key, "idempotency: the same key and job again answers the first one's id", label),
       later("keep"),
       later("ref"),
   };

@@ -28,6 +28,11 @@ void SubmitManyRequest::validate(const json::Path& path) const {
   if (listed == templated) json::refuse(path, "either \"jobs\", or \"template\" and \"items\"");
   if (templated != items.has_value())
     json::refuse(path.field(templated ? "items" : "template"), "\"template\" and \"items\" together");
+  for (std::size_t i = 0; listed && i < jobs->size(); ++i) {
+    if ((*jobs)[i].key) json::refuse(path.field("jobs").element(i).field("key"), "no key inside: give one for the whole call");
+  }
+  if (templated && job_template->key)
+    json::refuse(path.field("template").field("key"), "no key inside: give one for the whole call");
   if (marker && listed) json::refuse(path.field("marker"), "to stand only beside \"template\"");
   if (!templated) return;
   const std::string_view mark = marker ? std::string_view(*marker) : std::string_view("{}");

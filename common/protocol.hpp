@@ -109,6 +109,7 @@ struct SubmitManyRequest {
   std::optional<JobSpec> job_template;
   std::optional<std::vector<json::Raw>> items;
   std::optional<std::string> group;
+  std::optional<std::string> key;
   std::optional<std::string> marker;
   static constexpr auto fields() {
     return std::tuple{
@@ -117,7 +118,7 @@ struct SubmitManyRequest {
         optional("items", &SubmitManyRequest::items, "an item a job: fills the marker, or is the task's args",
                  Range{1, limits::submit_jobs_max}),
         optional("group", &SubmitManyRequest::group, "group of all of them; one is made up where none is given", label_range),
-        json::later("key"),
+        optional("key", &SubmitManyRequest::key, "idempotency, for the whole call; none inside", label_range),
         optional("marker", &SubmitManyRequest::marker, "what stands for the item in `command`; default {}", Range{1, 64})};
   }
   void validate(const json::Path& path) const;
@@ -126,10 +127,12 @@ struct SubmitManyAnswer {
   std::string group;
   JobId first = 0;
   std::uint64_t count = 0;
+  bool duplicate = false;
   static constexpr auto fields() {
     return std::tuple{required("group", &SubmitManyAnswer::group, "their group"),
                       required("first", &SubmitManyAnswer::first, "the first id; the others follow without a gap", id_range),
-                      required("count", &SubmitManyAnswer::count, "how many")};
+                      required("count", &SubmitManyAnswer::count, "how many"),
+                      optional("duplicate", &SubmitManyAnswer::duplicate, "the key had been used for the same call")};
   }
 };
 

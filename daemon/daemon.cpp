@@ -131,7 +131,7 @@ void Daemon::recover() {
   }
   programs_.recover(std::move(started), state_dir_.rebooted(),
                     [] { spdlog::info("all programs that had started are accounted for"); });
-  engine_.recover(std::exchange(recovered_.jobs, {}));
+  engine_.recover(std::exchange(recovered_, {}));
 }
 
 /// Nothing is acknowledged from here on, and what was stands: the next start goes on from it.

@@ -222,7 +222,8 @@ void Engine::arm_timer(Time at) {
 
 // ---- events from clients
 
-api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field) {
+api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field,
+                              std::optional<core::SubmitKey> key) {
   std::vector<core::Submission> submissions;
   submissions.reserve(jobs.size());
   const JobSpec* resolved = nullptr;  // a template's jobs share one specification
@@ -240,7 +241,7 @@ api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const co
   }
   const std::size_t count = submissions.size();
   const Time now = wall_now();
-  const JobId first = scheduler_.on_submit(std::move(submissions), std::move(user), std::nullopt, now, effects_);
+  const JobId first = scheduler_.on_submit(std::move(submissions), std::move(user), std::nullopt, now, effects_, std::move(key));
   submits_.add(now, count);
   const core::PersistNumber after = scheduler_.accepted_after();
   settle();
@@ -259,8 +260,8 @@ core::CancelResult Engine::cancel_group(std::string_view group, bool force) {
   return result;
 }
 
-void Engine::recover(std::vector<core::StoredJob> jobs) {
-  scheduler_.on_recovered(std::move(jobs), wall_now(), effects_);
+void Engine::recover(db::Recovered recovered) {
+  scheduler_.on_recovered(std::move(recovered.jobs), std::move(recovered.keys), wall_now(), effects_);
   settle();
 }
 
@@ -462,7 +463,7 @@ void Engine::on_returned(JobId id, Attempt attempt) {
 // ---- drain and shutdown
 
 void Engine::require_staying() const {
-  if (shutting_down_) throw Error(ErrorKind::conflict, "the daemon is shutting down already: there is no more drain to begin or to end");
+  if (shutting_down_) throw Error(ErrorKind::conflict, "the daemon is shutting down: a drain can neither begin nor end");
 }
 
 void Engine::drain(core::DrainScope scope) {

@@ -48,7 +48,7 @@ class Engine final : public api::Backend, public exec::Observer {
   void attach(Offload offload) { offload_ = std::move(offload); }
 
   /// What an earlier daemon left unfinished; before anything is submitted.
-  void recover(std::vector<core::StoredJob> jobs);
+  void recover(db::Recovered recovered);
 
   /// Called after each end that was announced.
   void on_finished(std::function<void()> callback) { on_finished_ = std::move(callback); }
@@ -70,7 +70,8 @@ class Engine final : public api::Backend, public exec::Observer {
   [[nodiscard]] nlohmann::json info() const override;
   [[nodiscard]] nlohmann::json stats() const override;
   void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) override;
-  api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field) override;
+  api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field,
+                        std::optional<core::SubmitKey> key) override;
   core::CancelResult cancel(std::span<const JobId> ids, bool force) override;
   core::CancelResult cancel_group(std::string_view group, bool force) override;
   core::PersistNumber forget(std::vector<JobId> ids) override;

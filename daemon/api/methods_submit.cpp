@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "daemon/api/idempotency.hpp"
 #include "daemon/api/methods.hpp"
 
 namespace stint::api {
@@ -86,6 +87,23 @@ struct RunAnswer {
   }
 };
 
+/// job.run with a key that was used before: the wait for the job of then, or its record.
+Reply wait_for_known(Context& context, JobId id, const protocol::RunRequest& request) {
+  Backend& backend = context.backend;
+  if (backend.scheduler().find(id) != nullptr) {
+    const feed::StreamId wait = backend.feed().next_id();
+    const Ticket ticket = context.defer(wait);
+    backend.feed().wait_job(wait, id, request.timeout, RunAnswer{backend, ticket, id, request.output});
+    return Reply::later();
+  }
+  const Ticket ticket = context.defer();
+  backend.store().get({id}, [answer = RunAnswer{backend, ticket, id, request.output}](const std::vector<db::Found>& found) {
+    const Error gone(ErrorKind::purged, "job " + std::to_string(answer.id) + " is no longer kept");
+    answer(found.front().job, found.front().job ? nullptr : &gone);
+  });
+  return Reply::later();
+}
+
 std::vector<NewJob> one_job(JobSpec&& spec) {
   std::vector<NewJob> jobs(1);
   jobs.front().spec = std::make_shared<const JobSpec>(std::move(spec));
@@ -95,15 +113,29 @@ std::vector<NewJob> one_job(JobSpec&& spec) {
 }  // namespace
 
 Reply on_submit(Context& context, protocol::SubmitRequest&& request) {
-  const Submitted submitted = context.backend.submit(one_job(std::move(request.job)), context.user(), "job");
+  std::optional<core::SubmitKey> key;
+  if (request.job.key) {
+    key = submit_key(request);
+    if (const auto* known = submitted_before(context, *key))
+      return reply(protocol::SubmitAnswer{known->first, true}, known->after);
+  }
+  const Submitted submitted = context.backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key));
   return reply(protocol::SubmitAnswer{submitted.first, false}, submitted.after);
 }
 
 Reply on_submit_many(Context& context, protocol::SubmitManyRequest&& request) {
+  std::optional<core::SubmitKey> key;
+  if (request.key) {
+    key = submit_key(request);
+    if (const auto* known = submitted_before(context, *key)) {
+      return reply(protocol::SubmitManyAnswer{known->group, known->first, known->count, true}, known->after);
+    }
+  }
   const bool listed = request.jobs.has_value();
   const bool named_by_call = request.group.has_value();
   auto group = named_by_call ? request.group : shared_group(request);
   if (!group) group = made_up_group(context);
+  if (key) key->group = *group;
 
   std::vector<NewJob> jobs;
   if (listed) {
@@ -114,19 +146,25 @@ Reply on_submit_many(Context& context, protocol::SubmitManyRequest&& request) {
     jobs = from_template(std::move(*request.job_template), std::move(*request.items));
   }
   const std::size_t count = jobs.size();
-  const Submitted submitted = context.backend.submit(std::move(jobs), context.user(), listed ? "jobs" : "template");
-  return reply(protocol::SubmitManyAnswer{std::move(*group), submitted.first, count}, submitted.after);
+  const Submitted submitted =
+      context.backend.submit(std::move(jobs), context.user(), listed ? "jobs" : "template", std::move(key));
+  return reply(protocol::SubmitManyAnswer{std::move(*group), submitted.first, count, false}, submitted.after);
 }
 
 Reply on_run(Context& context, protocol::RunRequest&& request) {
   Backend& backend = context.backend;
+  std::optional<core::SubmitKey> key;
+  if (request.job.key) {
+    key = submit_key(request);
+    if (const auto* known = submitted_before(context, *key)) return wait_for_known(context, known->first, request);
+  }
   // The job may end inside submit(), so its wait stands before it: a submit's first id is the one after the last.
   const JobId expected = backend.scheduler().last_id() + 1;
   const feed::StreamId wait = backend.feed().next_id();
   const Ticket ticket = context.defer(wait);
   backend.feed().wait_job(wait, expected, request.timeout, RunAnswer{backend, ticket, expected, request.output});
   try {
-    const Submitted submitted = backend.submit(one_job(std::move(request.job)), context.user(), "job");
+    const Submitted submitted = backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key));
     if (submitted.first != expected) throw std::logic_error("a submit's first id is not the one after the last");
   } catch (const Error& error) {
     backend.feed().drop(wait);

@@ -67,6 +67,21 @@ struct StoredJob {
   bool cancelled = false;
 };
 
+/// A user's word for one call of submit, by which its repetition is known.
+struct SubmitKey {
+  std::string word;
+  std::string payload;  ///< digest of what was asked, as it was decoded
+  std::string group;    ///< of the call's answer; empty for one job
+};
+
+/// A key and what it stands for.
+struct KeyedSubmit {
+  std::uint32_t uid = 0;
+  SubmitKey key;
+  JobId first = 0;
+  std::uint64_t count = 0;
+};
+
 // Facts. A submit and the starts that it made possible are one Persist, so that they share a commit.
 struct SubmitFact {
   JobId first = 0;   ///< the others follow without a gap
@@ -74,6 +89,7 @@ struct SubmitFact {
   Time at{};
   std::shared_ptr<const User> user;
   std::vector<SubmittedJob> jobs;
+  std::optional<SubmitKey> key;
 };
 struct StartFact {
   JobId id = 0;

@@ -45,8 +45,9 @@ Job& Scheduler::State::restore(StoredJob stored) {
   return job;
 }
 
-void Scheduler::on_recovered(std::vector<StoredJob> jobs, Time now, Effects& out) {
+void Scheduler::on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmit> keys, Time now, Effects& out) {
   State& s = *state_;
+  for (KeyedSubmit& key : keys) s.keys.add(std::move(key), 0);
   Step step(now, s.newest_persist, out);
   for (StoredJob& stored : jobs) {
     const bool cancelled = stored.cancelled;

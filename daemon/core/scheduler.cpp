@@ -29,7 +29,7 @@ Scheduler::~Scheduler() = default;
 // ---- events
 
 JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
-                           Effects& out) {
+                           Effects& out, std::optional<SubmitKey> key) {
   State& s = *state_;
   if (s.drain) {
     throw Error(ErrorKind::draining, "the daemon is draining and takes no new work; submit again when that has ended");
@@ -44,12 +44,13 @@ JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const U
   Step step(now, s.newest_persist, out);
   PersistNumber number = 0;
   if (durable) {
-    SubmitFact fact{.first = first, .parent = parent.value_or(0), .at = now, .user = user, .jobs = {}};
+    SubmitFact fact{.first = first, .parent = parent.value_or(0), .at = now, .user = user, .jobs = {}, .key = key};
     fact.jobs.reserve(jobs.size());
     for (const auto& each : jobs) fact.jobs.push_back({each.spec, each.item, each.index, each.executor, each.lane});
     number = step.record(std::move(fact));
     s.log.submitted(number, first, jobs.size());
   }
+  if (key) s.keys.add({.uid = user->uid, .key = std::move(*key), .first = first, .count = jobs.size()}, number);
   for (auto& each : jobs) s.enter(step, std::move(each), user, parent.value_or(0), number);
   s.accepted_after = durable ? number : s.reserve(step);
   s.fill_all(step);
@@ -148,6 +149,7 @@ CancelResult Scheduler::on_cancel_group(std::string_view group, bool force, Time
 PersistNumber Scheduler::on_forget(std::vector<JobId> ids, Effects& out) {
   State& s = *state_;
   if (ids.empty()) return s.newest_persist;
+  for (const JobId id : ids) s.keys.drop(id);
   Step step(Time{}, s.newest_persist, out);
   return step.record(ForgetFact{std::move(ids)});
 }
@@ -170,6 +172,7 @@ void Scheduler::on_refused(PersistNumber number, Time now, Effects& out) {
     for (JobId id = entry.first; id < entry.first + entry.count; ++id) {
       if (Job* const job = s.table.find(id)) s.vanish(*job);
     }
+    s.keys.drop(entry.first);
     s.log.refused(entry, s.newest_persist);
   }
   s.starts_held = true;
@@ -230,6 +233,8 @@ std::uint64_t Scheduler::unfinished_in_group(std::string_view group) const {
   const Group* const found = state_->table.group(group);
   return found == nullptr ? 0 : found->unfinished;
 }
+
+const Keyed* Scheduler::find_key(std::uint32_t uid, std::string_view word) const { return state_->keys.find(uid, word); }
 
 void Scheduler::each_after(JobId after, std::size_t limit, const std::function<bool(const Job&)>& visit) const {
   if (limit == 0) return;

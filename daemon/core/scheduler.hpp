@@ -19,6 +19,7 @@
 
 #include "daemon/core/effects.hpp"
 #include "daemon/core/job_table.hpp"
+#include "daemon/core/key_table.hpp"
 #include "daemon/core/line.hpp"
 
 namespace stint::core {
@@ -82,11 +83,12 @@ class Scheduler {
   /// What an earlier daemon left unfinished, before anything else; ascending ids below Config::first_id. Jobs that had
   /// not started stand in line again. Programs that had are running as far as is known: their executor will say how they
   /// are, and is told to stop those that were cancelled. Tasks that had are lost with that daemon.
-  void on_recovered(std::vector<StoredJob> jobs, Time now, Effects& out);
+  void on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmit> keys, Time now, Effects& out);
   /// All or none; ids are consecutive. Returns the first id. Throws Error `draining`. Jobs that find a free slot start
   /// in the same Persist. Submissions of one call must agree in `durable`.
+  /// A `key` must be free (find_key); it lies in the Persist of its jobs and goes with the record of the first.
   JobId on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
-                  Effects& out);
+                  Effects& out, std::optional<SubmitKey> key = std::nullopt);
   void on_started(JobId id, Attempt attempt, Time at, std::string worker, std::optional<std::int32_t> pid, Effects& out);
   void on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out);
   /// The executor has told it to stop because its timeout has passed.
@@ -122,6 +124,7 @@ class Scheduler {
   /// Unfinished jobs of a group in no particular order; stops when `visit` returns false.
   void each_of_group(std::string_view group, const std::function<bool(const Job&)>& visit) const;
   [[nodiscard]] std::uint64_t unfinished_in_group(std::string_view group) const;
+  [[nodiscard]] const Keyed* find_key(std::uint32_t uid, std::string_view word) const;
   /// Jobs here (unfinished, or finished and not durable) with an id above `after`, ascending; at most `limit` are visited.
   void each_after(JobId after, std::size_t limit, const std::function<bool(const Job&)>& visit) const;
   [[nodiscard]] std::vector<Reason> why(const Job& job) const;

@@ -28,6 +28,7 @@ struct Scheduler::State {
   Duration ageing;
   JobTable table;
   CommitLog log;
+  KeyTable keys;
   std::array<Permits, lane_count> lanes;
   Pace pace;  // of programs: only their starts go ahead
   JobId next_id;

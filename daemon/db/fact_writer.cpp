@@ -56,6 +56,8 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       purged_around_(connection.prepare("SELECT first, last FROM purged WHERE first <= ?1 ORDER BY first DESC LIMIT 1")),
       delete_purged_(connection.prepare("DELETE FROM purged WHERE first BETWEEN ?1 AND ?2")),
       insert_purged_(connection.prepare("INSERT INTO purged(first, last) VALUES(?1, ?2)")),
+      insert_key_(connection.prepare("INSERT INTO key(first, count, uid, word, payload, label) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")),
+      delete_key_(connection.prepare("DELETE FROM key WHERE first = ?1")),
       update_state_(connection.prepare("UPDATE state SET ids = ?1, seqs = ?2, jobs = ?3, finished_jobs = ?4, kept_bytes = ?5")) {
   read_state();
 }
@@ -130,6 +132,10 @@ void FactWriter::submit(const core::SubmitFact& fact, const std::vector<Attempt>
   LastSpec shared;
   for (std::size_t i = 0; i < fact.jobs.size(); ++i) insert_job(fact, i, attempts[i], shared);
   settle(shared);
+  if (fact.key && fact.user) {
+    insert_key_.bind(1, fact.first).bind(2, std::uint64_t{fact.jobs.size()}).bind(3, std::int64_t{fact.user->uid});
+    insert_key_.bind_text(4, fact.key->word).bind_blob(5, fact.key->payload).bind_text(6, fact.key->group).run();
+  }
   state_.jobs += fact.jobs.size();
   state_.ids = std::max(state_.ids, fact.first + fact.jobs.size());
 }
@@ -248,6 +254,7 @@ void FactWriter::forget(const core::ForgetFact& fact) {
       drop_spec_use_.bind(1, *spec).run();
       delete_spec_.bind(1, *spec).run();
     }
+    delete_key_.bind(1, id).run();
     if (known) gone.push_back(id);
   }
   note_purged(std::move(gone));

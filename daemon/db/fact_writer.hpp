@@ -91,6 +91,8 @@ class FactWriter {
   Statement purged_around_;
   Statement delete_purged_;
   Statement insert_purged_;
+  Statement insert_key_;
+  Statement delete_key_;
   Statement update_state_;
 };
 

@@ -87,6 +87,13 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
   Statement rows = connection.prepare(
       "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, spec, item, body FROM job ORDER BY id");
   while (rows.step()) recovered.jobs.push_back(stored_job(rows, catalogue));
+  Statement keys = connection.prepare("SELECT first, count, uid, word, payload, label FROM key");
+  while (keys.step()) {
+    recovered.keys.push_back({.uid = static_cast<std::uint32_t>(keys.natural(2)),
+                              .key = {std::string(keys.bytes(3)), std::string(keys.bytes(4)), std::string(keys.bytes(5))},
+                              .first = keys.natural(0),
+                              .count = keys.natural(1)});
+  }
   return recovered;
 }
 

@@ -36,6 +36,7 @@ struct Recovered {
   Seq next_seq = 1;             ///< likewise
   std::uint32_t epoch = 1;      ///< larger than that of any earlier daemon on this state directory
   std::vector<StoredJob> jobs;  ///< ascending ids
+  std::vector<core::KeyedSubmit> keys;
 };
 
 /// How long finished jobs are kept; the first bound that is passed counts.

@@ -25,7 +25,7 @@ class RecoveredTest : public SchedulerTest {
     config.first_seq = 50;
     make(config);
     out_.clear();
-    scheduler_->on_recovered(std::move(jobs), now_, out_);
+    scheduler_->on_recovered(std::move(jobs), {}, now_, out_);
     scheduler_->check();
   }
 };

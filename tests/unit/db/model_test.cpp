@@ -85,7 +85,7 @@ class Facts {
     return from == model.unfinished().end() ? model.unfinished().begin()->first : from->first;
   }
   core::FinishedPtr ended(const StoredJob& job) {
-    core::SubmitFact submit{.first = job.id, .parent = 0, .at = job.submitted_at, .user = job.user, .jobs = {}};
+    core::SubmitFact submit{.first = job.id, .parent = 0, .at = job.submitted_at, .user = job.user, .jobs = {}, .key = {}};
     submit.jobs.push_back({job.spec, job.item, job.index, job.executor, job.lane});
     auto finished = std::make_shared<core::FinishedJob>(*end_of(submit, 0, next_seq_++, std::string(below(30), 'o')));
     finished->attempt = job.attempt;

@@ -137,7 +137,7 @@ TEST(StoreBounds, ManyQueuedJobsAreBackSoon) {
   DiskStore disk;
   disk.open();
   for (JobId first = 1; first <= jobs; first += some) {
-    core::SubmitFact submit{.first = first, .parent = 0, .at = Time{}, .user = sample_user(), .jobs = {}};
+    core::SubmitFact submit{.first = first, .parent = 0, .at = Time{}, .user = sample_user(), .jobs = {}, .key = {}};
     for (std::size_t i = 0; i < some; ++i) {
       submit.jobs.push_back({sample_spec("/srv/data/of/a/usual/length/" + std::to_string(first + i)), nullptr, std::nullopt,
                              ExecutorKind::process, core::Lane::program});

@@ -25,6 +25,7 @@ Begin sample_begin() {
   begin.output_limit = 1U << 30U;
   begin.timeout = std::chrono::milliseconds(1'500);
   begin.leftovers = Leftovers::keep;
+  begin.durable = false;
   return begin;
 }
 
@@ -43,6 +44,37 @@ TEST(Frames, RoundTrip) {
   EXPECT_TRUE(rest.empty());
   EXPECT_EQ(view->kind, FrameKind::begin);
   EXPECT_EQ(bytes_of(decode<Begin>(*view)), bytes);
+}
+
+template <class Frame>
+Frame again(const Frame& frame) {
+  const std::string bytes = bytes_of(frame);
+  std::string_view rest = bytes;
+  const auto view = next_frame(rest);
+  EXPECT_TRUE(view && rest.empty());
+  EXPECT_EQ(view->kind, Frame::kind);
+  Frame decoded = decode<Frame>(*view);
+  EXPECT_EQ(bytes_of(decoded), bytes);
+  return decoded;
+}
+
+TEST(Frames, WhatATakeOverSays) {
+  EXPECT_FALSE(again(sample_begin()).durable);
+  const Hello hello = again(Hello{7, "instance", "/run/sock", "/state/out"});
+  EXPECT_EQ(hello.epoch, 7U);
+  EXPECT_EQ(hello.instance + hello.socket_path + hello.out_dir, "instance/run/sock/state/out");
+  RunEnded ended;
+  ended.run = {3, 1};
+  ended.out = KeptStream{10, true, true, {}};
+  Swept swept{{{"runner-1", {{{2, 1}}, {ended}}}}, {{"runner-2", 99}}};
+  swept = again(swept);
+  EXPECT_EQ(swept.workers[0].runs.begun, (std::vector<worker::Run>{{2, 1}}));
+  EXPECT_TRUE(swept.workers[0].runs.ended[0].out->in_file);
+  EXPECT_EQ(swept.alive[0].name, "runner-2");
+  EXPECT_EQ(swept.alive[0].pid, 99);
+  EXPECT_EQ(again(ClearWorker{"runner-3"}).name, "runner-3");
+  EXPECT_EQ(again(RemoveWorker{"runner-4"}).name, "runner-4");
+  EXPECT_EQ(again(Died{"runner-5", 7, unknown_wait_status, {}}).wait_status, unknown_wait_status);
 }
 
 TEST(Frames, EachCutAndEachExtraByteIsRefused) {

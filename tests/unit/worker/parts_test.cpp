@@ -84,6 +84,42 @@ TEST_F(Captures, KeepTheSameWhateverTheLimitAndTheChunks) {
   }
 }
 
+TEST_F(Captures, SpilledIsReadLikeWhatWasInMemory) {
+  for (const std::uint64_t limit : {1U, 2U, 999U, 1'000U, 5'000U}) {
+    for (const std::size_t bytes : {1U, 998U, 1'000U, 1'499U, 40'000U}) {
+      std::string text(bytes, '\0');
+      for (std::size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>(i * 7);
+      Pipe pipe;
+      Capture capture(std::move(pipe.read), limit, path("head"));
+      ASSERT_EQ(::write(pipe.write.get(), text.data(), bytes), static_cast<ssize_t>(bytes));
+      pipe.write.reset();
+      while (capture.drain() != Capture::Drain::end) {
+      }
+      capture.close();
+      KeptStream kept = capture.take_result();
+      const OutputContent before{{kept.bytes, kept.truncated}, kept.content, false};
+      ASSERT_TRUE(spill(kept, limit, path("head")));
+      EXPECT_TRUE(kept.in_file && kept.content.empty());
+      const OutputContent after{{kept.bytes, kept.truncated}, {}, true};
+      for (std::uint64_t at = 0; at <= bytes; at += 1 + at / 3) {
+        const KeptPiece expected = read_kept(before, limit, path("head"), at, 300);
+        const KeptPiece got = read_kept(after, limit, path("head"), at, 300);
+        EXPECT_EQ(got.bytes, expected.bytes) << limit << " of " << bytes << " at " << at;
+        EXPECT_EQ(got.offset, expected.offset);
+        EXPECT_EQ(got.next, expected.next);
+      }
+      remove_kept_files(path("head"));
+    }
+  }
+  KeptStream nothing{5, true, false, {}};
+  EXPECT_TRUE(spill(nothing, 0, path("head")));
+  EXPECT_FALSE(nothing.in_file);
+  KeptStream unwritable{5, false, false, "12345"};
+  EXPECT_FALSE(spill(unwritable, 100, path("no folder/head")));
+  EXPECT_EQ(unwritable.content, "12345");
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
 TEST(Inputs, BackPressureAndRefusal) {
   Pipe pipe;
   Input input;
@@ -101,6 +137,30 @@ TEST(Inputs, BackPressureAndRefusal) {
   EXPECT_TRUE(input.is_closed());
 }
 
+TEST(Inputs, WithoutAskersOnlyWhatWasAcceptedOrBegunIsWritten) {
+  Pipe pipe;
+  ::fcntl(pipe.write.get(), F_SETPIPE_SZ, 4'096);
+  Input input;
+  input.offer(1, std::string(300U << 10U, 'a'), false);  // begun
+  input.offer(2, "never", true);
+  input.open(std::move(pipe.write));
+  EXPECT_TRUE(input.pump().accepted.empty());
+  EXPECT_TRUE(input.has_end());
+  input.forget_askers();
+  EXPECT_FALSE(input.has_end());
+  input.offer(3, "b", true);
+  std::string got;
+  std::array<char, 8'192> buffer{};
+  std::vector<std::uint64_t> accepted;
+  for (ssize_t size = 1; size != 0;) {
+    for (const std::uint64_t question : input.pump().accepted) accepted.push_back(question);
+    size = ::read(pipe.read.get(), buffer.data(), buffer.size());
+    if (size > 0) got.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  EXPECT_EQ(got, std::string(300U << 10U, 'a') + "b");
+  EXPECT_EQ(accepted, std::vector<std::uint64_t>{3});
+}
+
 class Slots : public InScratch {};
 
 TEST_F(Slots, SurviveAndSkipWhatIsNotTheirs) {
@@ -116,6 +176,8 @@ TEST_F(Slots, SurviveAndSkipWhatIsNotTheirs) {
   ASSERT_TRUE(file.write(file.take(), record));
   record.version = 99;
   ASSERT_TRUE(file.write(file.take(), record));
+  EXPECT_EQ(file.read(first).job, 5U);
+  EXPECT_EQ(file.read(77).state, SlotState::free);
   file.give_back(first);
   EXPECT_EQ(file.take(), first);
   std::ofstream(path("slots"), std::ios::app) << "torn";
