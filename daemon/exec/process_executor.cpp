@@ -52,7 +52,6 @@ std::size_t ProcessExecutor::runners_up() const {
 
 void ProcessExecutor::recover(std::vector<Run> expected, bool rebooted, std::function<void()> done) {
   expected_.insert(expected.begin(), expected.end());
-  free_slots_ -= static_cast<std::int64_t>(expected_.size());
   rebooted_ = rebooted;
   recovered_ = std::move(done);
   workers_.survey([this](Survey survey) { on_survey(std::move(survey)); });
@@ -73,23 +72,16 @@ void ProcessExecutor::on_survey(Survey survey) {
   finish_recovery();
 }
 
-bool ProcessExecutor::settle_expected(const Run& run) {
-  if (expected_.erase(run) == 0) return false;
-  ++free_slots_;
-  return true;
-}
-
 void ProcessExecutor::on_run_found(RunnerLink& link, const worker::RunStarted& started) {
-  const bool is_expected = settle_expected(started.run);
   --free_slots_;  // it is the runner's
-  if (!is_expected) return link.stop(started.run, true);
+  if (expected_.erase(started.run) == 0) return link.stop(started.run, true);
   placed_.emplace(started.run, Placed{&link, true, false});
   on_run_started(link, started);
 }
 
 void ProcessExecutor::on_ended_run_found(RunnerLink& link, worker::RunEnded ended) {
   const Run run = ended.run;
-  if (!settle_expected(run)) return link.recorded(run);
+  if (expected_.erase(run) == 0) return link.recorded(run);
   placed_.emplace(run, Placed{&link, true, true});
   observer_.on_ended(run.job, run.attempt, make_report(std::move(ended)));
 }
@@ -103,7 +95,6 @@ void ProcessExecutor::on_runner_answered(RunnerLink& link) {
 void ProcessExecutor::finish_recovery() {
   if (surveyed_ && unanswered_.empty()) {
     for (const Run& run : std::exchange(expected_, {})) {
-      ++free_slots_;
       if (rebooted_) {
         lose(run, rebooted_message);
       } else {
@@ -169,6 +160,7 @@ void ProcessExecutor::begin_waiting() {
 // A runner starts one program at a time, so the runs are spread evenly, those that wait for a slot too.
 RunnerLink* ProcessExecutor::choose_runner() const {
   RunnerLink* best = nullptr;
+  if (free_slots_ < 0) return best;  // it would get the slot of the next program that ends, which is one too many
   for (const auto& [name, link] : runners_) {
     if (link->is_up() && (best == nullptr || link->runs().size() < best->runs().size())) best = link.get();
   }
@@ -183,14 +175,14 @@ RunnerLink* ProcessExecutor::runner_of(const Run& run) const {
 
 void ProcessExecutor::begin(RunnerLink& link, const Order& order) {
   placed_.emplace(Run{order.id, order.attempt}, Placed{&link, order.spec->durable, false});
-  const bool with_slot = free_slots_ > 0;
+  const bool with_slot = has_slot();
   if (with_slot) --free_slots_;
   link.begin(make_begin(order), with_slot);
 }
 
 /// Each slot goes where a run waits for one, to the runner that has the fewest.
 void ProcessExecutor::deal_slots() {
-  for (; free_slots_ > 0; --free_slots_) {
+  for (; has_slot(); --free_slots_) {
     RunnerLink* best = nullptr;
     for (const auto& [name, link] : runners_) {
       if (!link->is_open() || link->lacking() == 0) continue;
@@ -306,6 +298,10 @@ void ProcessExecutor::on_run_returned(const Run& run) {
 
 void ProcessExecutor::on_slots_free(std::uint32_t slots) {
   free_slots_ += slots;
+  if (!waiting_.empty()) {
+    begin_waiting();
+    make_deferred_calls();
+  }
   deal_slots();
 }
 
@@ -326,6 +322,7 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
   }
   std::erase_if(placed_, [&link](const auto& entry) { return entry.second.link == &link; });
   free_slots_ += link.slots();
+  begin_waiting();
   deal_slots();
   if (!closing_ && surveyed_) add_missing_runners();
   tell_of_runs(std::move(runs), std::move(unrecorded), death);
@@ -336,7 +333,7 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
 // What its slot file says had ended was not told in time, and counts; what is not in it never began. Its folder stays
 // until this is on record: should we end before, the next daemon reads it again.
 void ProcessExecutor::tell_of_runs(std::set<Run> runs, std::set<Run> unrecorded, const WorkerDeath& death) {
-  const auto is_ours = [&](const Run& run) { return runs.erase(run) != 0 || settle_expected(run); };
+  const auto is_ours = [&](const Run& run) { return runs.erase(run) != 0 || expected_.erase(run) != 0; };
   std::vector<const worker::RunEnded*> ended;
   std::vector<Run> lost;
   for (const worker::RunEnded& one : death.runs.ended) {

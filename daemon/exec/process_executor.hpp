@@ -80,8 +80,6 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
 
   void on_survey(Survey survey);
   void finish_recovery();
-  /// It is expected, and is not any more; its slot is free.
-  [[nodiscard]] bool settle_expected(const Run& run);
   void add_missing_runners();
   void add_runner();
   void add_link(Worker worker, bool taken_over);
@@ -92,7 +90,9 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void lose(const Run& run, std::string message);
   void remove_if_recorded(const std::string& name);
   void begin_waiting();
-  /// Who gets the next start, with a slot or to wait for one; null where no runner is up.
+  /// A slot is free, and is not kept for what is expected to run.
+  [[nodiscard]] bool has_slot() const { return free_slots_ > static_cast<std::int64_t>(expected_.size()); }
+  /// Who gets the next start, with a slot or to wait for one; null where no runner is up or more runs than should.
   [[nodiscard]] RunnerLink* choose_runner() const;
   [[nodiscard]] RunnerLink* runner_of(const Run& run) const;
   void begin(RunnerLink& link, const Order& order);
@@ -116,7 +116,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   std::deque<Order> waiting_;
   std::vector<std::function<void()>> deferred_;  // questions about runs that wait
   boost::asio::steady_timer retry_timer_;
-  std::set<Run> expected_;            // not accounted for; each holds a slot
+  std::set<Run> expected_;            // not accounted for
   std::set<std::string> unanswered_;  // runners that may know of them
   bool surveyed_ = false;
   bool rebooted_ = false;

@@ -37,6 +37,8 @@ class ZygoteWorkers final : public Workers {
   void release(const std::string& name) override;
   void close(std::function<void()> done) override;
 
+  /// The survey has been told.
+  [[nodiscard]] bool surveyed() const { return swept_ && !surveyed_; }
   [[nodiscard]] pid_t zygote_pid() const { return zygote_ ? zygote_->pid() : 0; }
 
  private:

@@ -37,8 +37,9 @@ using namespace std::chrono_literals;
 /// A runner that nobody connects to was started by a daemon that died meanwhile.
 constexpr Clock::duration connect_deadline = 30s;
 
-/// How soon it is tried again to put an output into a file where that has failed.
+/// How soon, and how often, it is tried again to put an output into a file where that has failed.
 constexpr Clock::duration spill_pause = 2s;
+constexpr int spill_retries_max = 15;
 
 /// Connections that have not said who they are. One more pushes out the oldest.
 constexpr std::size_t callers_max = 8;
@@ -96,6 +97,7 @@ class Runner final : public ProgramHost {
   /// Puts what would travel with an end into files; false where some could not be written.
   bool spill_outputs(RunEnded& ended, std::uint64_t limit);
   void spill_unrecorded();
+  void spill_soon();
   /// Nobody is served and nothing is left to do or to keep.
   [[nodiscard]] bool is_over() const;
   Program* find(const Run& run);
@@ -137,6 +139,7 @@ class Runner final : public ProgramHost {
   Timer scan_timer_{loop_, [this] { scan(); }};
   Clock::time_point scan_due_{};
   Timer connect_timer_{loop_, [this] { given_up_ = true; }};
+  int spill_retries_left_ = 0;
   Timer spill_timer_{loop_, [this] { spill_unrecorded(); }};
   std::unique_ptr<Watch> child_watch_;
   std::unique_ptr<Watch> listen_watch_;
@@ -368,7 +371,7 @@ void Runner::on_program_ended(Program& program, RunEnded ended) {
   post(ended);
   const Begin& order = program.order();
   if (daemon_ == nullptr && !order.durable) return slots_.give_back(program.slot());
-  if (daemon_ == nullptr && !is_spilled(ended)) spill_timer_.arm_in(spill_pause);
+  if (daemon_ == nullptr && !is_spilled(ended)) spill_soon();
   unrecorded_.emplace(order.run, Unrecorded{program.slot(), order.output_limit, order.durable, std::move(ended)});
 }
 
@@ -442,18 +445,26 @@ void Runner::go_on_alone() {
       entry = unrecorded_.erase(entry);
     }
   }
+  spill_retries_left_ = spill_retries_max;
   spill_unrecorded();
 }
 
+void Runner::spill_soon() {
+  spill_retries_left_ = spill_retries_max;
+  if (!spill_timer_.is_armed()) spill_timer_.arm_in(spill_pause);
+}
+
 void Runner::spill_unrecorded() {
+  bool failed = false;
   for (auto& [run, unrecorded] : unrecorded_) {
     if (is_spilled(unrecorded.ended)) continue;
-    if (!spill_outputs(unrecorded.ended, unrecorded.output_limit)) spill_timer_.arm_in(spill_pause);
+    failed = !spill_outputs(unrecorded.ended, unrecorded.output_limit) || failed;
     SlotRecord record = slots_.read(unrecorded.slot);
     if (record.state != SlotState::ended) continue;
     note_end(record, unrecorded.ended);
     write_slot(unrecorded.slot, record);
   }
+  if (failed && --spill_retries_left_ >= 0) spill_timer_.arm_in(spill_pause);
 }
 
 bool Runner::is_over() const {

@@ -56,6 +56,7 @@ class Bench {
   void close() {
     if (std::exchange(closed, true)) return;
     bool done = false;
+    for (const JobId id : recorder.order) subject->executor().on_recorded(id, 1);
     call([&] { subject->executor().close([&] { subject->release([&] { done = true; }); }); });
     EXPECT_TRUE(run_until(io, [&] { return done; })) << "close did not end";
   }

@@ -146,8 +146,8 @@ TEST_F(Kills, KilledRunnerLosesItsJobsAndNoOthers) {
   // Its folder tells what became of the job until that is on record.
   EXPECT_TRUE(std::filesystem::exists(bench.programs().state() / "workers" / first_runner));
   bench.subject->executor().on_recorded(first, 1);
-  ASSERT_TRUE(poll_until(
-      bench.io, [&] { return !std::filesystem::exists(bench.programs().state() / "workers" / first_runner); }));
+  ASSERT_TRUE(
+      poll_until(bench.io, [&] { return !std::filesystem::exists(bench.programs().state() / "workers" / first_runner); }));
   EXPECT_FALSE(bench.recorder.ended(second));
   EXPECT_FALSE(is_gone(pid_in(file("second"))));
   ASSERT_TRUE(run_until(bench.io, [&] { return bench.programs().programs().runners_up() == 2; }));

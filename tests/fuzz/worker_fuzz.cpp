@@ -41,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     while (const auto frame = next_frame(bytes)) {
       try_all<Hello, Welcome, Begin, RunStarted, RunStopping, RunEnded, StopRun, SignalRun, FeedInput, ReadOutput, Done, Piece,
-              Grant, SlotsFree, RecallRun, RunReturned, RunRecorded, SpawnWorker, Spawned, Died, Sweep, Swept>(*frame);
+              Grant, SlotsFree, RecallRun, RunReturned, RunRecorded, SpawnWorker, Spawned, Died, Sweep, Swept, ClearWorker,
+              RemoveWorker>(*frame);
     }
   } catch (const Error& error) {
     FUZZ_REQUIRE(error.kind() == ErrorKind::internal_error);
