@@ -125,6 +125,19 @@ def test_wait_for_ids_of_which_some_were_told(own, cli, tmp_path):
     assert (process.returncode, out) == (0, f"{late} 0\n".encode())
 
 
+def test_map(own, cli, tmp_path):
+    """Each item runs once and is told once, whatever was under way when the daemon was killed."""
+    count = 400
+    process = cli.begin("map", "-k", "-j", 50, "--shell", "echo $STINT_ITEM | tee -a ran; sleep 0.01", ":::", *range(count))
+    for stop in (20, 120, 220):
+        until(lambda: Path(tmp_path / "ran").exists() and len((tmp_path / "ran").read_text().split()) > stop, what=f"{stop} runs")
+        own.restart()
+    out, err = process.communicate(timeout=seconds(60))
+    assert out.decode().split() == [str(i) for i in range(count)], err.decode()
+    assert process.returncode == 0
+    assert sorted(map(int, (tmp_path / "ran").read_text().split())) == list(range(count))
+
+
 def test_what_is_not_durable_is_named(own, cli):
     process = cli.begin("run", "--no-durable", "--shell", "echo one; exec sleep 60")
     read_until(process, b"one\n")
