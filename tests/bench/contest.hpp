@@ -24,8 +24,9 @@ struct Contestant {
 
 /// What a run of the bench is told.
 struct Setup {
-  std::string socket;      ///< of the daemon
-  std::string beanstalkd;  ///< socket of a beanstalkd, empty where there is none
+  std::string socket;              ///< of the daemon
+  std::string beanstalkd;          ///< socket of a beanstalkd, empty where there is none
+  std::string durable_beanstalkd;  ///< of one that syncs each job to its log
   int rounds = 5;
   int slots = 2;
   int programs = 5'000;
@@ -42,6 +43,7 @@ void print_ratio(const std::string& name, double ratio, const std::string& goal,
 
 void run_programs(const Setup& setup, const std::vector<std::string>& command);
 void run_noop(const Setup& setup);
+void run_durable_noop(const Setup& setup);
 void run_round_trip(const Setup& setup);
 void run_follow(const Setup& setup);
 /// The program whose output `run_follow` follows: prints the time now and then.

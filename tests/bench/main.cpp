@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
          run_programs(setup, {"/bin/echo", "hello"});
        }},
       {"noop", [&] { run_noop(setup); }},
+      {"durable", [&] { run_durable_noop(setup); }},
       {"trip", [&] { run_round_trip(setup); }},
       {"follow", [&] { run_follow(setup); }},
   };
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
   for (const auto& [name, run] : known) names.push_back(name);
   app.add_option("--socket", setup.socket, "socket of the daemon");
   app.add_option("--beanstalkd", setup.beanstalkd, "socket of a beanstalkd");
+  app.add_option("--durable-beanstalkd", setup.durable_beanstalkd, "socket of a beanstalkd that syncs each job");
   app.add_option("--rounds", setup.rounds, "rounds of each contestant")->check(CLI::PositiveNumber);
   app.add_option("--slots", setup.slots, "programs at once; the daemon's process.slots")->check(CLI::PositiveNumber);
   app.add_option("--programs", setup.programs, "programs a round")->check(CLI::PositiveNumber);
@@ -36,7 +38,7 @@ int main(int argc, char** argv) {
   app.add_option("--interval", interval, "milliseconds between")->group("");
   CLI11_PARSE(app, argc, argv);
   if (emit > 0) return emit_stamps(emit, interval);
-  if (rows.empty()) rows = {"true", "echo", "noop", "trip", "follow"};
+  if (rows.empty()) rows = {"true", "echo", "noop", "durable", "trip", "follow"};
   try {
     for (const auto& row : rows) known.at(row)();
   } catch (const std::exception& error) {
