@@ -37,7 +37,8 @@ struct SlotRecord {
   std::uint64_t stdout_bytes = 0;
   std::uint64_t stderr_bytes = 0;
   std::int64_t finished_at_us = 0;
-  std::array<std::uint64_t, 3> reserved{};
+  std::int64_t started_at_us = 0;  ///< of an ended run; 0 where it was not started
+  std::array<std::uint64_t, 2> reserved{};
 
   static constexpr std::uint32_t timed_out = 1, stopped = 2;
   static constexpr std::uint32_t not_started = 4;  ///< `status` is 126 or 127 then

@@ -320,12 +320,13 @@ struct RunEnded {
   std::uint64_t max_rss = 0;
   std::optional<KeptStream> out;
   std::optional<KeptStream> err;
+  Time started_at{};  ///< zero where it was not started
   Time finished_at{};
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
     f(s.run);
     f.choice(s.ending, Ending::not_started);
-    f(s.code, s.message, s.timed_out, s.stopped, s.user, s.system, s.max_rss, s.out, s.err, s.finished_at);
+    f(s.code, s.message, s.timed_out, s.stopped, s.user, s.system, s.max_rss, s.out, s.err, s.started_at, s.finished_at);
   }
 };
 

@@ -425,7 +425,8 @@ void Engine::wake(JobId id) {
 // ---- events from executors
 
 void Engine::on_started(JobId id, Attempt attempt, exec::Started started) {
-  if (const core::Job* job = scheduler_.find(id)) queue_time_.add(started.at - job->submitted_at);
+  if (const core::Job* job = scheduler_.find(id); job != nullptr && !has_begun(*job))
+    queue_time_.add(started.at - job->submitted_at);
   scheduler_.on_started(id, attempt, started.at, std::move(started.worker), started.pid, effects_);
   settle();
   wake(id);

@@ -104,8 +104,8 @@ void Scheduler::on_returned(JobId id, Attempt attempt, Time now, Effects& out) {
     s.take_back(*job);
   } else {
     s.finish_returned(step, *job);
-    s.stop_daemons(step);
   }
+  s.stop_daemons(step);
   s.fill(step, permits);
 }
 

@@ -273,8 +273,10 @@ void Scheduler::State::cancel(Step& step, Job& job, bool force, CancelResult& re
   if (job.is_finished()) {
     result.already_finished.push_back(id);
   } else if (job.is_running()) {
+    // Who was started ahead is queued for everybody outside.
+    const bool queued = lane(job).is_ahead(place(job));
     request_stop(step, job, force);
-    result.stopping.push_back(id);
+    (queued ? result.cancelled : result.stopping).push_back(id);
   } else {
     if (job.durable()) step.record(CancelFact{id});
     finish_queued(step, job);

@@ -83,6 +83,13 @@ void ProcessExecutor::on_ended_run_found(RunnerLink& link, worker::RunEnded ende
   const Run run = ended.run;
   if (expected_.erase(run) == 0) return link.recorded(run);
   placed_.emplace(run, Placed{&link, true, true});
+  tell_end(std::move(ended), link.name());
+}
+
+/// Of a run whose start was perhaps never told.
+void ProcessExecutor::tell_end(worker::RunEnded ended, const std::string& runner) {
+  const Run run = ended.run;
+  if (ended.started_at != Time{}) observer_.on_started(run.job, run.attempt, {ended.started_at, runner, std::nullopt});
   observer_.on_ended(run.job, run.attempt, make_report(std::move(ended)));
 }
 
@@ -345,7 +352,7 @@ void ProcessExecutor::tell_of_runs(std::set<Run> runs, std::set<Run> unrecorded,
   for (const worker::RunEnded* one : ended) unrecorded.insert(one->run);
   unrecorded.insert(lost.begin(), lost.end());
   for (const Run& run : unrecorded) kept_.emplace(run, death.name);
-  for (const worker::RunEnded* one : ended) observer_.on_ended(one->run.job, one->run.attempt, make_report(*one));
+  for (const worker::RunEnded* one : ended) tell_end(*one, death.name);
   const bool by_reboot = rebooted_ && death.pid == 0;
   for (const Run& run : lost) {
     lose(run, by_reboot ? rebooted_message : "its runner " + describe(death) + ": how the program ended cannot be known");

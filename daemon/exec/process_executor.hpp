@@ -75,6 +75,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void on_slots_free(std::uint32_t slots) override;
   void on_run_found(RunnerLink& link, const worker::RunStarted& started) override;
   void on_ended_run_found(RunnerLink& link, worker::RunEnded ended) override;
+  void tell_end(worker::RunEnded ended, const std::string& runner);
   void on_runner_answered(RunnerLink& link) override;
   void on_runner_lost(RunnerLink& link) override;
 

@@ -353,6 +353,7 @@ RunEnded Program::take_end() {
   ended.run = order_.run;
   ended.timed_out = timed_out_;
   ended.stopped = stopped_;
+  ended.started_at = started_at_;
   ended.finished_at = finished_at_;
   if (!spawn_failure_.empty()) {
     ended.ending = Ending::not_started;

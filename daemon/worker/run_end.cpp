@@ -36,6 +36,7 @@ void note_end(SlotRecord& record, const RunEnded& ended) {
   record.max_rss = ended.max_rss;
   record.stdout_bytes = ended.out ? ended.out->bytes : 0;
   record.stderr_bytes = ended.err ? ended.err->bytes : 0;
+  record.started_at_us = ended.started_at.time_since_epoch().count();
   record.finished_at_us = ended.finished_at.time_since_epoch().count();
 }
 
@@ -58,6 +59,7 @@ RunEnded ended_of(const SlotRecord& record) {
   ended.max_rss = record.max_rss;
   ended.out = stream_of(record.flags, record.stdout_bytes);
   ended.err = stream_of(record.flags >> SlotRecord::of_stderr, record.stderr_bytes);
+  ended.started_at = Time(Duration(record.started_at_us));
   ended.finished_at = Time(Duration(record.finished_at_us));
   return ended;
 }

@@ -59,11 +59,17 @@ class Account:
             self._seq_before[number] = seq_before
             self.id_seen = max(self.id_seen, number)
 
-    def seen(self, record):
-        """A record that some client has read."""
+    def known_as_finished(self, number):
+        """Some client has read it as finished: whoever asks from now on must too."""
+        with self._lock:
+            return number in self._records
+
+    def seen(self, record, known_before=True):
+        """A record that some client has read; `known_before`: what known_as_finished said before it was asked for."""
         if record["state"] != "finished":
             with self._lock:
-                assert record["id"] not in self._records, f"was finished: {self._records[record['id']]}, is {record}"
+                finished = self._records.get(record["id"])
+            assert finished is None or not known_before, f"was finished: {finished}, is {record}"
             return
         record = {key: value for key, value in record.items() if key not in ("stdout", "stderr")} | {
             of: {key: record[of].get(key) for key in ("bytes", "truncated")} for of in ("stdout", "stderr") if record.get(of)

@@ -147,7 +147,7 @@ def test_timeout_while_no_daemon_is_there(start):
         assert record["outcome"] == "timed_out", record
         assert "started_at" in record, f"nobody knows when it began: {record}"
         assert 1 <= record["duration"] < seconds(4), record
-        assert record["finished_at"] < served, record
+        assert record["finished_at"] < served + seconds(0.5), record  # its runner may note the end a little later than we see it
 
 
 def test_timeout_goes_on_over_a_restart(start):
@@ -210,7 +210,7 @@ def test_not_durable_programs_die_with_the_daemon(start):
     daemon.launch()
     daemon.until_serving()
     client = daemon.connect()
-    assert client.call("job.get", id=kept)["pid"] == pids[0]
+    assert client.until_state(kept, "running", "running")["pid"] == pids[0]
     assert client.error("job.get", id=gone).kind in ("not_found", "purged")
 
 

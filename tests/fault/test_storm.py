@@ -96,7 +96,8 @@ class Visitor(threading.Thread):
         number = self.account.some_job(self.chance)
         if number is None or not self.account.jobs[number]["durable"]:
             return
-        self.account.seen(client.call("job.get", id=number))
+        known = self.account.known_as_finished(number)
+        self.account.seen(client.call("job.get", id=number), known)
 
     def wait(self, client):
         numbers = {self.account.some_job(self.chance) for _ in range(3)} - {None}

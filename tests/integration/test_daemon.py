@@ -122,10 +122,6 @@ def test_shutdown_that_drains(start):
     assert daemon.process.wait(seconds(20)) == 0
 
 
-def test_detach_is_not_pretended(client):
-    assert client.error("daemon.shutdown", jobs="detach").kind == "unavailable"
-
-
 def test_daemon_jobs_do_not_hold_a_drain_up(start):
     daemon = start(process__slots=2)
     client = daemon.connect()

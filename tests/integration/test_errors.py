@@ -26,7 +26,7 @@ def test_unknown_method(client):
 
 
 def test_methods_of_later_versions_are_not_pretended(client):
-    for method in ("semaphore.acquire", "queue.set", "schedule.set", "job.rerun", "job.update", "daemon.drain"):
+    for method in ("semaphore.acquire", "queue.set", "schedule.set", "job.rerun", "job.update", "daemon.reload"):
         assert client.error(method).kind in ("method_not_found", "unavailable"), method
 
 
@@ -78,7 +78,7 @@ def test_invalid_params(client, method, params, field, nearest):
 
 
 @pytest.mark.parametrize("field", ["after", "delay", "at", "expires", "retry", "locks", "semaphores", "concurrency", "limits", "nice",
-                                   "key", "keep", "ref"])
+                                   "keep", "ref"])
 def test_fields_of_later_versions_are_refused(client, field):
     check(client.error("job.submit", job={"command": ["true"], field: 1}), "unavailable", f"job.{field}")
 
@@ -87,7 +87,6 @@ def test_what_is_not_served_yet(client):
     check(client.error("job.submit", job={"pool": "p"}), "unavailable", "job.pool")
     check(client.error("job.submit", job={"command": ["true"], "queue": "other"}), "unavailable", "job.queue")
     check(client.error("job.submit", job={"command": ["true"], "executor": "cluster"}), "unavailable", "job.executor")
-    check(client.error("job.submit_many", jobs=[{"command": ["true"]}], key="k"), "unavailable", "key")
 
 
 def test_unknown_tasks(client):

@@ -27,7 +27,7 @@ TEST(Protocol, SubmitManyHasTwoForms) {
   EXPECT_EQ(refused<SubmitManyRequest>(R"({"jobs":[{"command":["a"]}],"items":[1]})"), "invalid_params template");
   EXPECT_EQ(refused<SubmitManyRequest>(R"({"jobs":[{"command":["a"]}],"marker":"{}"})"), "invalid_params marker");
   EXPECT_EQ(refused<SubmitManyRequest>(R"({"template":{"command":["a"]},"items":[]})"), "invalid_params items");
-  EXPECT_EQ(refused<SubmitManyRequest>(R"({"jobs":[{"command":["a"]}],"key":"k"})"), "unavailable key");
+  EXPECT_EQ(refused<SubmitManyRequest>(R"({"jobs":[{"command":["a"],"key":"k"}]})"), "invalid_params jobs[0].key");
 }
 
 TEST(Protocol, ItemsFitTheWork) {

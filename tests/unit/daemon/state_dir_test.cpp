@@ -58,11 +58,18 @@ TEST_F(StateDirTest, AFileOrALinkInItsPlaceIsRefused) {
   EXPECT_THROW(StateDir(base_ / "link", "/s"), StateDirError);
 }
 
-TEST_F(StateDirTest, OutputOfAnEarlierDaemonIsRemoved) {
+TEST_F(StateDirTest, OutputOfAnEarlierDaemonIsKept) {
   fs::create_directories(base_ / "state" / "out");
   std::ofstream(base_ / "state" / "out" / "1.1.stdout") << "old";
   const StateDir dir(base_ / "state", "/s");
-  EXPECT_TRUE(fs::is_empty(dir.output()));
+  EXPECT_TRUE(fs::exists(dir.output() / "1.1.stdout"));
+}
+
+TEST_F(StateDirTest, TellsWhetherTheMachineWasRestarted) {
+  EXPECT_TRUE(StateDir(base_ / "state", "/s").rebooted()) << "nobody was here before";
+  EXPECT_FALSE(StateDir(base_ / "state", "/s").rebooted());
+  std::ofstream(base_ / "state" / "boot") << "another boot, 16";
+  EXPECT_TRUE(StateDir(base_ / "state", "/s").rebooted());
 }
 
 }  // namespace
