@@ -5,10 +5,8 @@ the boot id of another boot, as after a real one. What ran then is lost, or ende
 """
 
 import collections
-import os
 import random
 import shutil
-import signal
 import tempfile
 import threading
 from pathlib import Path
@@ -76,13 +74,7 @@ class Visitor(threading.Thread):
 
 def cut_and_boot(disk, daemon):
     disk.cut()
-    for pid in daemon.processes():
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    daemon.kill()
-    until(lambda: not daemon.processes(), 10, "the end of all processes")
+    daemon.kill_everything()
     disk.mend()
     boot = daemon.state / "boot"
     if boot.exists():

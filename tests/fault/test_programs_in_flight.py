@@ -54,8 +54,12 @@ class Flight:
 
     def pids(self, client):
         """Of those that still run."""
-        jobs = client.call("job.list", group="flight", state="running", limit=1000)["jobs"]
-        return {job["id"]: job["pid"] for job in jobs}
+
+        def all_begun():
+            jobs = client.call("job.list", group="flight", state="running", limit=1000)["jobs"]
+            return jobs if all("pid" in job for job in jobs) else None
+
+        return {job["id"]: job["pid"] for job in until(all_begun, 30, "the programs to begin")}
 
     def check(self, client):
         for record in client.wait(*self.expected, timeout=60):

@@ -364,7 +364,8 @@ class Daemon:
         assert not left, f"processes were left: {left}"
         assert not socket_left, "the socket was left"
 
-    def destroy(self):
+    def kill_everything(self):
+        """kill -9 of the daemon and of all that it has started."""
         self.kill()
 
         def all_gone():
@@ -376,6 +377,9 @@ class Daemon:
 
         # Again and again: what is killed may be in the middle of starting something.
         until(all_gone, 10, "the end of all processes")
+
+    def destroy(self):
+        self.kill_everything()
         shutil.rmtree(self.home, ignore_errors=True)
 
 
