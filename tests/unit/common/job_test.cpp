@@ -119,8 +119,8 @@ TEST(JobSpec, WhereItRuns) {
   EXPECT_EQ(refused(R"("executor":"thread")"), "invalid_params executor");
   EXPECT_EQ(refused(R"("executor":"cluster")"), "unavailable executor");
   EXPECT_EQ(refused(R"("queue":"other")"), "unavailable queue");
-  for (const char* field : {"after", "delay", "at", "expires", "retry", "locks", "semaphores", "concurrency", "limits", "nice",
-                            "keep", "ref"}) {
+  for (const char* field :
+       {"after", "delay", "at", "expires", "retry", "locks", "semaphores", "concurrency", "limits", "nice", "keep", "ref"}) {
     EXPECT_EQ(refused(std::string("\"") + field + "\":1"), std::string("unavailable ") + field);
   }
   EXPECT_EQ(test::kind_and_field(decode_error<JobSpec>(R"({"pool":"p"})")), "unavailable pool");
