@@ -14,6 +14,9 @@ class Victims:
     """Programs with strays on both runners, and more that wait in the queue for their slots."""
 
     def __init__(self, daemon, client):
+        # Both runners must be up, or the first one gets everything.
+        until(lambda: len(daemon.worker_pids()) == 2, 20, "the runners")
+        client.run(command=["true"])
         self.ran = daemon.home / "ran"
         self.strays = daemon.home / "strays"
         stray = f"sh -c 'setsid sh -c \"echo \\$\\$ >>{self.strays}; exec sleep 300\" & exit' &"

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from account import long_or_short
+from harness import seconds
 
 JOBS, BATCH, KEPT = long_or_short((1_000_000, 2_000, 5_000), (10_000, 500, 2_000))
 MIB = 1 << 20
@@ -60,7 +61,8 @@ def test_a_million_jobs_leave_nothing(start):
     print(*measured[:: max(1, len(measured) // 20)], sep="\n")
     # After a third all caches are warm and retention has been at work for long.
     early, late = measured[len(measured) // 3], measured[-1]
-    assert late["resident"] < early["resident"] + 16 * MIB, (early, late)
+    if seconds(1) == 1:  # sanitizers keep what was freed
+        assert late["resident"] < early["resident"] + 16 * MIB, (early, late)
     assert late["descriptors"] <= early["descriptors"] + 4, (early, late)
     assert late["threads"] == early["threads"], (early, late)
     assert late["processes"] == early["processes"], (early, late)
