@@ -31,18 +31,17 @@ struct Permits {
     const std::uint64_t over = used > capacity ? used - capacity : 0;
     return std::min<std::uint64_t>(over, unbegun.size());
   }
-  [[nodiscard]] bool is_ahead(Place place) const {
-    if (ahead() == 0) return false;
-    const auto found = unbegun.find(place);
-    return found != unbegun.end() && std::distance(found, unbegun.end()) <= static_cast<std::ptrdiff_t>(ahead());
+  [[nodiscard]] bool is_ahead(Place place) const { return ahead() > 0 && !(place < *first_ahead()) && unbegun.contains(place); }
+  /// At most Pace::ahead_max steps, but for a capacity that was lowered.
+  [[nodiscard]] std::set<Place>::const_iterator first_ahead() const {
+    return std::prev(unbegun.end(), static_cast<std::ptrdiff_t>(ahead()));
   }
   [[nodiscard]] std::uint64_t running() const { return used - ahead(); }
   /// Who does not run, started ahead or in line.
   [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size(); }
   [[nodiscard]] std::uint64_t before(Place place) const {
-    const auto later = std::distance(unbegun.lower_bound(place), unbegun.end());
-    const std::uint64_t started = ahead() - std::min<std::uint64_t>(ahead(), static_cast<std::uint64_t>(later));
-    return started + durable.ahead(place) + transient.ahead(place);
+    const auto started = std::count_if(first_ahead(), unbegun.end(), [place](Place each) { return each < place; });
+    return static_cast<std::uint64_t>(started) + durable.ahead(place) + transient.ahead(place);
   }
 
   /// The line whose first waiter is served next; null where nobody may be.

@@ -207,6 +207,7 @@ void Scheduler::on_drain(DrainScope scope, Time now, Effects& out) {
   s.drain = scope;
   s.daemons_stopped = false;
   Step step(now, s.newest_persist, out);
+  if (!s.starts_allowed()) s.recall_ahead(step);
   s.stop_daemons(step);
   s.fill_all(step);
 }

@@ -74,6 +74,8 @@ struct Scheduler::State {
   // ---- what follows from them
   /// A job that goes before one that was started ahead has joined the line: wants that one back.
   void recall_for(Step& step, const Job& job);
+  /// Wants back all that were started ahead: nothing more is to begin.
+  void recall_ahead(Step& step);
   /// As many starts ahead as the pace asks for.
   void set_allowance();
   /// Gives the free slots of a lane to the first in its line.
@@ -88,6 +90,8 @@ struct Scheduler::State {
   void finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran);
   void publish(Step& step, const Job& job, EventKind kind, PersistNumber after, Time at);
   void leave_unfinished(Job& job);
+  /// False where it is wanted back already, or ends.
+  bool recall(Step& step, JobId id);
   /// Its attempt is over or was never begun: the slot is free.
   void leave_slot(Job& job);
 };

@@ -226,13 +226,23 @@ void Scheduler::State::recall_for(Step& step, const Job& job) {
   const Permits& permits = lane(job);
   auto last = permits.unbegun.rbegin();
   for (std::uint64_t left = permits.ahead(); left > 0 && place(job) < *last; --left, ++last) {
-    Job& later = *table.find(last->id);
-    auto& state = std::get<Running>(later.state);
-    if (state.recalled || state.stop != StopCause::none) continue;
-    state.recalled = true;
-    step.emit(Recall{state.after, later.lane, later.id, later.attempt});
-    return;
+    if (recall(step, last->id)) return;
   }
+}
+
+void Scheduler::State::recall_ahead(Step& step) {
+  for (const Permits& permits : lanes) {
+    for (auto each = permits.first_ahead(); each != permits.unbegun.end(); ++each) recall(step, each->id);
+  }
+}
+
+bool Scheduler::State::recall(Step& step, JobId id) {
+  Job& job = *table.find(id);
+  auto& state = std::get<Running>(job.state);
+  if (state.recalled || state.stop != StopCause::none) return false;
+  state.recalled = true;
+  step.emit(Recall{state.after, job.lane, job.id, job.attempt});
+  return true;
 }
 
 void Scheduler::State::set_allowance() {

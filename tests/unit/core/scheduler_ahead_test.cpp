@@ -76,6 +76,22 @@ TEST_F(AheadTest, WhoGoesBeforeItCallsItBack) {
   EXPECT_EQ(state_of(urgent), State::running);
 }
 
+TEST_F(AheadTest, ADrainThatStopsStartsCallsItBack) {
+  const JobId first = submit(program(0), 2, Lane::program);
+  started(first);
+  out_.clear();
+  scheduler_->on_drain(DrainScope::running, now_, out_);
+  scheduler_->check();
+  ASSERT_EQ(effects<Recall>().size(), 1U);
+  EXPECT_EQ(effects<Recall>()[0].id, first + 1);
+  out_.clear();
+  scheduler_->on_returned(first + 1, 1, now_, out_);
+  scheduler_->check();
+  EXPECT_TRUE(effects<Start>().empty());
+  scheduler_->on_undrain(now_, out_);
+  EXPECT_EQ(effects<Start>().at(0).id, first + 1);
+}
+
 TEST_F(AheadTest, WhatNeverBeganStartsAgainUnderTheSameNumber) {
   const JobId id = submit(program(0), 1, Lane::program);
   scheduler_->on_returned(id, 1, now_, out_);
