@@ -41,11 +41,20 @@ SlotFile::SlotFile(const std::string& path)
   if (!file_) throw unavailable("cannot create " + path + ": " + std::strerror(errno), "state_dir");
 }
 
-std::size_t SlotFile::take() {
-  if (free_.empty()) return count_++;
-  const std::size_t slot = free_.back();
-  free_.pop_back();
-  return slot;
+std::optional<std::size_t> SlotFile::take() {
+  if (!free_.empty()) {
+    const std::size_t slot = free_.back();
+    free_.pop_back();
+    return slot;
+  }
+  if (count_ == allocated_) {
+    constexpr std::size_t slots_a_block = 32;
+    const auto end = static_cast<off_t>(allocated_ * sizeof(SlotRecord));
+    constexpr auto block = static_cast<off_t>(slots_a_block * sizeof(SlotRecord));
+    if (::posix_fallocate(file_.get(), end, block) != 0) return std::nullopt;
+    allocated_ += slots_a_block;
+  }
+  return count_++;
 }
 
 bool SlotFile::write(std::size_t slot, const SlotRecord& record) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,8 @@ class SlotFile {
   /// Creates `path` anew. Throws Error `unavailable`.
   explicit SlotFile(const std::string& path);
 
-  [[nodiscard]] std::size_t take();
+  /// A slot whose room on the disk is certain: nothing begins that could not be noted. Nothing where there is no room.
+  [[nodiscard]] std::optional<std::size_t> take();
   void give_back(std::size_t slot) { free_.push_back(slot); }
   /// False where the disk has no room or fails.
   [[nodiscard]] bool write(std::size_t slot, const SlotRecord& record);
@@ -69,6 +71,7 @@ class SlotFile {
   UniqueFd file_;
   std::vector<std::size_t> free_;
   std::size_t count_ = 0;
+  std::size_t allocated_ = 0;
 };
 
 /// The records in use; empty where the file does not exist.

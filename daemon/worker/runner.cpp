@@ -41,6 +41,9 @@ constexpr Clock::duration connect_deadline = 30s;
 constexpr Clock::duration spill_pause = 2s;
 constexpr int spill_retries_max = 15;
 
+/// How soon it is tried again to begin what waits, where the disk has no room to note it.
+constexpr Clock::duration room_pause = 100ms;
+
 /// Connections that have not said who they are. One more pushes out the oldest.
 constexpr std::size_t callers_max = 8;
 
@@ -86,7 +89,7 @@ class Runner final : public ProgramHost {
   bool give_back(const Run& run);
   void on_recorded(const Run& run);
   void begin_waiting();
-  void begin(Begin order);
+  void begin(Begin order, std::size_t slot);
   void settle_programs();
   void on_child_signal();
   void scan();
@@ -134,6 +137,7 @@ class Runner final : public ProgramHost {
   };
   std::deque<Fresh> fresh_;  // spawned, not settled, oldest first
   Timer settle_timer_{loop_, [this] { settle_programs(); }};
+  Timer room_timer_{loop_, [this] { begin_waiting(); }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
@@ -290,13 +294,15 @@ void Runner::on_recorded(const Run& run) {
 
 void Runner::begin_waiting() {
   for (; free_slots_ > 0 && !waiting_.empty(); --free_slots_) {
+    const auto slot = slots_.take();
+    if (!slot) return room_timer_.arm_in(room_pause);
     Begin order = std::move(waiting_.front());
     waiting_.pop_front();
-    begin(std::move(order));
+    begin(std::move(order), *slot);
   }
 }
 
-void Runner::begin(Begin order) {
+void Runner::begin(Begin order, std::size_t slot) {
   SpawnPlan plan;
   plan.argv = std::move(order.argv);
   plan.env = make_environment(basics_, hello_, order);
@@ -312,8 +318,7 @@ void Runner::begin(Begin order) {
   plan.null_fd = null_.get();
 
   const Run run = order.run;
-  Program& program =
-      *programs_.emplace(run, std::make_unique<Program>(*this, std::move(order), slots_.take(), boot_)).first->second;
+  Program& program = *programs_.emplace(run, std::make_unique<Program>(*this, std::move(order), slot, boot_)).first->second;
   program.begin();
   SpawnResult result;
   spawn(plan, result);
@@ -376,7 +381,7 @@ void Runner::on_program_ended(Program& program, RunEnded ended) {
 }
 
 void Runner::write_slot(std::size_t slot, const SlotRecord& record) {
-  // A disk without room makes the file incomplete, and a later take-over less exact; the programs themselves go on.
+  // The room for it is there. A disk that fails makes a later take-over less exact; the programs themselves go on.
   static_cast<void>(slots_.write(slot, record));
 }
 
@@ -415,7 +420,7 @@ void Runner::end_of_turn() {
   }
   ended_.clear();
   begin_waiting();
-  if (daemon_ != nullptr && free_slots_ > 0) post(SlotsFree{std::exchange(free_slots_, 0)});
+  if (daemon_ != nullptr && free_slots_ > 0 && waiting_.empty()) post(SlotsFree{std::exchange(free_slots_, 0)});
   flush();
   if (daemon_ == nullptr || peers_.size() > 1) std::erase_if(peers_, [](const Peer& peer) { return !peer.watch; });
   if (is_over()) loop_.stop();

@@ -190,12 +190,12 @@ TEST_F(Takeover, WhatRunsGoesOnThreeDaemonsLater) {
   daemon->start(3, gated("g3", "echo three", "exit 13"));
   daemon->start(4, gated("g4", "echo four", "kill -KILL $$"));
   std::map<JobId, exec::Started> started;
-  for (const JobId id : {1, 2, 3, 4}) {
+  for (const JobId id : {1UL, 2UL, 3UL, 4UL}) {
     ASSERT_TRUE(daemon->wait_started(id));
     started[id] = daemon->recorder.records[id].start;
   }
   std::vector<JobId> left{1, 2, 3, 4};
-  for (const JobId over : {3, 1, 2}) {
+  for (const JobId over : {3UL, 1UL, 2UL}) {
     vanish();
     begin(left);
     ASSERT_TRUE(daemon->wait_recovered());
@@ -238,14 +238,14 @@ TEST_F(Takeover, WhatEndedMeanwhileIsToldWithAllItsOutput) {
   daemon->start(1, gated("small", "echo before; echo err >&2", "echo after; exit 3"));
   daemon->start(2, gated("large", "seq -f %07.0f 0 19999", "seq -f %07.0f 20000 39999; exit 4"));
   daemon->start(3, gated("stays", "echo stays", "exit 5"));
-  for (const JobId id : {1, 2, 3}) ASSERT_TRUE(daemon->wait_started(id));
+  for (const JobId id : {1UL, 2UL, 3UL}) ASSERT_TRUE(daemon->wait_started(id));
   vanish();
   open_gate("small");
   open_gate("large");
-  for (const JobId id : {1, 2}) ASSERT_TRUE(wait_slot_ended(id));
+  for (const JobId id : {1UL, 2UL}) ASSERT_TRUE(wait_slot_ended(id));
   begin({1, 2, 3});
   ASSERT_TRUE(daemon->wait_recovered());
-  for (const JobId id : {1, 2}) {
+  for (const JobId id : {1UL, 2UL}) {
     EXPECT_EQ(daemon->recorder.records[id].ended, 1);
     EXPECT_EQ(ProgramBench::exit_code(daemon->end_of(id)), static_cast<int>(id) + 2);
   }
@@ -313,7 +313,7 @@ TEST_F(Takeover, ATimeoutIsKeptMeanwhile) {
   daemon->start(1, spec);
   spec.grace = 600s;
   daemon->start(2, spec);
-  for (const JobId id : {1, 2}) ASSERT_TRUE(daemon->wait_started(id));
+  for (const JobId id : {1UL, 2UL}) ASSERT_TRUE(daemon->wait_started(id));
   const auto started = daemon->recorder.records[1].start.at;
   vanish();
   ASSERT_TRUE(wait_slot_ended(1));
@@ -338,8 +338,8 @@ TEST_F(Takeover, WhatIsNotDurableEndsAndWhatWaitsIsReturned) {
   JobSpec spec = shell_job("trap '' TERM; " + stray("stray") + "echo ready; sleep 600");
   spec.durable = false;
   daemon->start(2, spec);
-  for (const JobId id : {1, 2}) ASSERT_TRUE(daemon->wait_started(id));
-  for (const JobId id : {3, 4, 5}) daemon->start(id, shell_job("echo ran >> " + file("ran")));
+  for (const JobId id : {1UL, 2UL}) ASSERT_TRUE(daemon->wait_started(id));
+  for (const JobId id : {3UL, 4UL, 5UL}) daemon->start(id, shell_job("echo ran >> " + file("ran")));
   ASSERT_TRUE(poll_until(daemon->io, [&] { return std::filesystem::exists(file("stray")); }));
   const pid_t main_pid = *daemon->recorder.records[2].start.pid;
   const pid_t stray_pid = pid_in("stray");
@@ -348,12 +348,12 @@ TEST_F(Takeover, WhatIsNotDurableEndsAndWhatWaitsIsReturned) {
   ASSERT_TRUE(wait_gone(stray_pid));
   begin({1, 3, 4, 5});
   ASSERT_TRUE(daemon->wait_recovered());
-  for (const JobId id : {3, 4, 5}) EXPECT_EQ(daemon->recorder.records[id].returned, 1) << id;
+  for (const JobId id : {3UL, 4UL, 5UL}) EXPECT_EQ(daemon->recorder.records[id].returned, 1) << id;
   EXPECT_EQ(daemon->recorder.records[2].started + daemon->recorder.records[2].ended, 0);
   EXPECT_FALSE(std::filesystem::exists(file("ran")));
   // Its slot is taken, the others are not: the same attempts run now, once.
-  for (const JobId id : {3, 4, 5}) daemon->start(id, shell_job("echo ran >> " + file("ran")));
-  for (const JobId id : {3, 4, 5}) ASSERT_TRUE(daemon->wait_ended(id));
+  for (const JobId id : {3UL, 4UL, 5UL}) daemon->start(id, shell_job("echo ran >> " + file("ran")));
+  for (const JobId id : {3UL, 4UL, 5UL}) ASSERT_TRUE(daemon->wait_ended(id));
   EXPECT_EQ(read_file(file("ran")), "ran\nran\nran\n");
   open_gate("gate");
   ASSERT_TRUE(daemon->wait_ended(1));
@@ -364,14 +364,14 @@ TEST_F(Takeover, MoreAliveThanThereAreSlots) {
   slots = 3;
   make_gate("gate");
   begin();
-  for (const JobId id : {1, 2, 3}) daemon->start(id, gated("gate", "echo up", "exit 0"));
-  for (const JobId id : {1, 2, 3}) ASSERT_TRUE(daemon->wait_started(id));
+  for (const JobId id : {1UL, 2UL, 3UL}) daemon->start(id, gated("gate", "echo up", "exit 0"));
+  for (const JobId id : {1UL, 2UL, 3UL}) ASSERT_TRUE(daemon->wait_started(id));
   vanish();
   slots = 1;
   begin({1, 2, 3});
   ASSERT_TRUE(daemon->wait_recovered());
   daemon->start(4, shell_job("echo late"));
-  for (const JobId id : {1, 2}) {
+  for (const JobId id : {1UL, 2UL}) {
     daemon->subject->executor().stop(id, 1, true);
     ASSERT_TRUE(daemon->wait_ended(id));
   }
@@ -474,7 +474,7 @@ TEST_F(Takeover, ARunnerKilledWhileNoDaemonIsThere) {
   begin();
   daemon->start(1, shell_job("trap '' TERM; " + stray("stray") + "echo ready; sleep 600"));
   daemon->start(2, gated("gate", "echo small", "exit 2"));
-  for (const JobId id : {1, 2}) ASSERT_TRUE(daemon->wait_started(id));
+  for (const JobId id : {1UL, 2UL}) ASSERT_TRUE(daemon->wait_started(id));
   ASSERT_TRUE(poll_until(daemon->io, [&] { return std::filesystem::exists(file("stray")); }));
   const pid_t main_pid = *daemon->recorder.records[1].start.pid;
   const pid_t stray_pid = pid_in("stray");
@@ -510,7 +510,7 @@ TEST_F(Takeover, ARunnerKilledAfterIt) {
   ASSERT_TRUE(daemon->wait_started(2));
   EXPECT_EQ(runner_of(2), runner);
   ASSERT_EQ(::kill(runner, SIGKILL), 0);
-  for (const JobId id : {1, 2}) {
+  for (const JobId id : {1UL, 2UL}) {
     ASSERT_TRUE(daemon->wait_ended(id));
     EXPECT_TRUE(std::holds_alternative<EndReport::Lost>(daemon->end_of(id).ending));
     EXPECT_TRUE(is_gone(*daemon->recorder.records[id].start.pid));
@@ -556,13 +556,13 @@ TEST_F(Takeover, WhatIsNotExpectedIsKilledAndForgotten) {
   ASSERT_TRUE(daemon->wait_ended(3));
   EXPECT_TRUE(is_gone(main_pid));
   EXPECT_TRUE(is_gone(stray_pid));
-  for (const JobId id : {1, 2}) EXPECT_FALSE(daemon->recorder.records.contains(id)) << id;
+  for (const JobId id : {1UL, 2UL}) EXPECT_FALSE(daemon->recorder.records.contains(id)) << id;
 }
 
 TEST_F(Takeover, AfterARestartOfTheMachineWhatNobodyKnowsIsLost) {
   begin({1, 2}, true);
   ASSERT_TRUE(daemon->wait_recovered());
-  for (const JobId id : {1, 2}) {
+  for (const JobId id : {1UL, 2UL}) {
     const auto* lost = std::get_if<EndReport::Lost>(&daemon->end_of(id).ending);
     ASSERT_NE(lost, nullptr);
     EXPECT_EQ(lost->message, "the machine was restarted while it ran");

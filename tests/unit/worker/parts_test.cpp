@@ -169,13 +169,13 @@ TEST_F(Slots, SurviveAndSkipWhatIsNotTheirs) {
   record.boot_id = boot_id();
   record.job = 5;
   record.state = SlotState::begun;
-  const std::size_t first = file.take();
+  const std::size_t first = file.take().value();
   ASSERT_TRUE(file.write(first, record));
   record.job = 6;
   record.state = SlotState::ended;
-  ASSERT_TRUE(file.write(file.take(), record));
+  ASSERT_TRUE(file.write(file.take().value(), record));
   record.version = 99;
-  ASSERT_TRUE(file.write(file.take(), record));
+  ASSERT_TRUE(file.write(file.take().value(), record));
   EXPECT_EQ(file.read(first).job, 5U);
   EXPECT_EQ(file.read(77).state, SlotState::free);
   file.give_back(first);
