@@ -37,6 +37,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds ready_time{10};
 constexpr int ready_step_ms = 10;
+constexpr int taken_pause_ms = 50;  // before another daemon is tried where one that answers nobody has the state directory
 constexpr std::chrono::seconds complaint_time{3};
 constexpr std::size_t log_tail_bytes = 4096;
 
@@ -162,6 +163,8 @@ std::string early_complaint(const fs::path& program) {
   return text;
 }
 
+UniqueFd open_process(pid_t pid) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+
 std::string ending_text(int status) {
   if (WIFSIGNALED(status)) return "died of " + protocol::signal_name(WTERMSIG(status));
   return "exited with code " + std::to_string(WEXITSTATUS(status));
@@ -177,6 +180,9 @@ std::string ending_text(int status) {
   if (configuration) throw Failure(exit_code::bad_config, std::move(text));
   throw Failure(exit_code::no_daemon, std::move(text) + "\n(log: " + log.string() + ")");
 }
+
+/// The daemon found its state directory taken.
+bool found_it_taken(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == exit_code::try_again; }
 
 /// Held while one CLI starts a daemon, so that a second one waits and then finds it.
 UniqueFd lock_start(const fs::path& directory) {
@@ -204,9 +210,13 @@ std::optional<Connection> find_running() {
 
 bool autostart_allowed() { return load_client_config(client_config_path()).autostart; }
 
-Connection start_daemon(bool quiet) {
+Connection start_daemon(Connection::Start start) {
   const UniqueFd lock = lock_start(default_socket_path().parent_path());
-  if (auto found = find_running()) return std::move(*found);
+  const auto use = [start](Connection found) {
+    found.allow_start(start);
+    return found;
+  };
+  if (auto found = find_running()) return use(std::move(*found));
 
   const fs::path program = find_daemon();
   const fs::path log = state_log_path(default_state_dir());
@@ -214,25 +224,27 @@ Connection start_daemon(bool quiet) {
   const auto log_size = fs::file_size(log, no_log);
   const std::uint64_t log_start = no_log ? 0 : log_size;
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  const pid_t pid = SpawnPlan(null.get()).spawn(program, daemon_arguments());
-  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-
   const auto deadline = Clock::now() + ready_time;
+  pid_t pid = SpawnPlan(null.get()).spawn(program, daemon_arguments());
+  UniqueFd process = open_process(pid);
+
   while (Clock::now() < deadline) {
     if (auto found = find_running()) {
-      if (!quiet)
+      if (start == Connection::Start::told)
         note("started a personal daemon (pid " + std::to_string(pid) + ", log " + log.string() +
              "; stop it with: stint shutdown)");
-      return std::move(*found);
+      return use(std::move(*found));
     }
     pollfd ended{process.get(), POLLIN, 0};
     ::poll(&ended, 1, ready_step_ms);
     int status = 0;
-    if (::waitpid(pid, &status, WNOHANG) == pid) {
-      // It may have found its state directory taken by a daemon that listens elsewhere.
-      if (auto found = find_running()) return std::move(*found);
-      throw_died(program, status, log, log_start);
-    }
+    if (::waitpid(pid, &status, WNOHANG) != pid) continue;
+    // It may have found its state directory taken by a daemon that listens elsewhere, or by one that is about to be gone.
+    if (auto found = find_running()) return use(std::move(*found));
+    if (!found_it_taken(status) || Clock::now() >= deadline) throw_died(program, status, log, log_start);
+    ::poll(nullptr, 0, taken_pause_ms);
+    pid = SpawnPlan(null.get()).spawn(program, daemon_arguments());
+    process = open_process(pid);
   }
   fail("it did not listen on " + default_socket_path().string() + " within 10 s (pid " + std::to_string(pid) + ", log " +
        log.string() + ")");

@@ -12,7 +12,8 @@ namespace stint::cli {
 /// False where client.toml says `autostart = false`. Throws Failure 78 where the file is wrong.
 [[nodiscard]] bool autostart_allowed();
 
-/// Starts the daemon, unless somebody else just did, and connects to it; says so on standard error unless `quiet`.
-[[nodiscard]] Connection start_daemon(bool quiet);
+/// Starts the daemon, unless somebody else just did, and connects to it; says so on standard error where `start` is `told`. One
+/// that is just dying, and holds the state directory still, is waited for.
+[[nodiscard]] Connection start_daemon(Connection::Start start);
 
 }  // namespace stint::cli

@@ -78,17 +78,21 @@ std::optional<Connection> try_connect(const SocketCandidate& candidate, std::str
 }
 
 Connection connect(const Target& target) {
+  const auto start = target.quiet ? Connection::Start::quiet : Connection::Start::told;
   std::vector<Attempt> attempts;
   for (const auto& candidate : socket_candidates(target.socket)) {
     std::string why;
-    if (auto connection = try_connect(candidate, why)) return std::move(*connection);
+    if (auto connection = try_connect(candidate, why)) {
+      if (target.may_start && candidate.origin == "personal") connection->allow_start(start);
+      return std::move(*connection);
+    }
     attempts.push_back({candidate, why});
   }
   const bool explicit_path =
       attempts.front().candidate.origin == "--socket" || attempts.front().candidate.origin == "STINT_SOCKET";
   // Whoever names a socket wants that daemon, not one that is made up on the spot.
   if (!target.may_start || explicit_path || !autostart_allowed()) throw_cannot_connect(attempts, explicit_path);
-  return start_daemon(target.quiet);
+  return start_daemon(start);
 }
 
 void Peer::take(const nlohmann::json& info) {
@@ -96,8 +100,11 @@ void Peer::take(const nlohmann::json& info) {
   state_dir = info.value("state_dir", std::string());
 }
 
-Connection reconnect(const std::string& path, Peer& peer, int code, Interrupts& interrupts) {
+Connection reconnect(const Connection& lost, Purpose purpose, Peer& peer, int code, Interrupts& interrupts) {
+  const std::string path = lost.path();
   const auto deadline = Clock::now() + reconnect_time;
+  const bool may_start =
+      purpose == Purpose::submit && lost.start_allowed() != Connection::Start::forbidden && autostart_allowed();
   note("the connection to the daemon was lost; trying to come back for 30 s");
   std::array<pollfd, 1> wake{pollfd{interrupts.fd(), POLLIN, 0}};
   const auto give_up_on_signal = [&] {
@@ -105,7 +112,9 @@ Connection reconnect(const std::string& path, Peer& peer, int code, Interrupts& 
   };
   while (Clock::now() < deadline) {
     std::string why;
-    if (auto connection = try_connect({path, "--socket"}, why)) {
+    auto connection = try_connect({path, "--socket"}, why);
+    if (!connection && may_start) connection = start_daemon(lost.start_allowed());
+    if (connection) {
       std::optional<Peer> found;
       connection->request("daemon.info", "{}", [&found](const nlohmann::json& info) { found.emplace().take(info); });
       try {

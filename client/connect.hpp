@@ -41,8 +41,12 @@ struct Peer {
   void take(const nlohmann::json& info);
 };
 
-/// Tries for 30 s to connect to `path` again, and says who is there now in `peer`. Throws Failure `code` where no daemon is
-/// there or a signal comes, and Failure 125 where it is one of another state directory: its jobs are not ours.
-[[nodiscard]] Connection reconnect(const std::string& path, Peer& peer, int code, Interrupts& interrupts);
+/// What the lost connection was used for: to wait for what a daemon has, or to hand work over that none has acknowledged.
+enum class Purpose : std::uint8_t { wait, submit };
+
+/// Tries for 30 s to connect to where `lost` led, and says who is there now in `peer`. Who submits has not got further than
+/// one who finds no daemon: it is started, where that is allowed. Throws Failure `code` where no daemon is there or a
+/// signal comes, and Failure 125 where it is one of another state directory: its jobs are not ours.
+[[nodiscard]] Connection reconnect(const Connection& lost, Purpose purpose, Peer& peer, int code, Interrupts& interrupts);
 
 }  // namespace stint::cli

@@ -34,6 +34,11 @@ class Connection {
 
   Connection(UniqueFd socket, std::string path);
 
+  /// Whoever opened it might have started a daemon instead; `quiet`: without saying so.
+  enum class Start : std::uint8_t { forbidden, told, quiet };
+  void allow_start(Start start) { start_ = start; }
+  [[nodiscard]] Start start_allowed() const { return start_; }
+
   /// Queues a request; it leaves with the next `pump`, several in one write. `params` is a JSON object as text.
   void request(std::string_view method, std::string_view params, OnResult on_result, OnError on_error = {});
   /// Queues a request that may stream; `on_result` sees the answer itself, whether it opened a stream or not.
@@ -66,6 +71,7 @@ class Connection {
 
   UniqueFd socket_;
   std::string path_;
+  Start start_ = Start::forbidden;
   LineSplitter lines_;
   std::string outbox_;
   std::uint64_t last_id_ = 0;

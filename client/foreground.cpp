@@ -68,7 +68,7 @@ void Foreground::submit(const JobSpec& spec) {
     } catch (const ConnectionLost&) {
       if (!submission.keyed()) throw Failure(exit_code::not_finished, unanswered_submit("the connection broke"));
       try {
-        session_.recover();
+        session_.recover(Purpose::submit);
       } catch (const Failure& failure) {
         throw Failure(failure.code(), unanswered_submit(failure.what()));
       }

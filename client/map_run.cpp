@@ -238,7 +238,9 @@ void MapRun::handle_signals() {
 
 void MapRun::recover() {
   progress_.hide();
-  session_.recover();
+  // Once something of it is with a daemon, that daemon's end is somebody's decision.
+  const bool nothing_taken = in_flight_ && !draining_ && batches_.empty();
+  session_.recover(nothing_taken ? Purpose::submit : Purpose::wait);
   stream_open_ = false;
   if (!in_flight_) return;
   if (draining_ || submission_->keyed()) {

@@ -21,9 +21,9 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   /// Replaces the connection after ConnectionLost; streams and pending calls are gone and are the caller's to make anew.
-  void recover() {
+  void recover(Purpose purpose = Purpose::wait) {
     const std::string before = peer_.instance;
-    connection = reconnect(connection.path(), peer_, lost_code_, interrupts_);
+    connection = reconnect(connection, purpose, peer_, lost_code_, interrupts_);
     restarted_ = restarted_ || (!before.empty() && before != peer_.instance);
   }
 

@@ -65,7 +65,7 @@ nlohmann::json Submission::call(Connection& connection) {
       if (!keyed()) throw;
       Interrupts interrupts;
       try {
-        connection = reconnect(connection.path(), *peer, exit_code::not_finished, interrupts);
+        connection = reconnect(connection, Purpose::submit, *peer, exit_code::not_finished, interrupts);
       } catch (const Failure& failure) {
         throw ConnectionLost(failure.what());
       }

@@ -18,6 +18,7 @@ namespace exit_code {
 inline constexpr int ok = 0;
 inline constexpr int failure = 1;
 inline constexpr int usage = 64;
+inline constexpr int state_taken = 75;  ///< another daemon has the state directory
 inline constexpr int config_error = 78;
 }  // namespace exit_code
 

@@ -74,6 +74,8 @@ int main(int argc, char** argv) {
     return start(argc, argv);
   } catch (const config::ConfigError& error) {
     return say(exit_code::config_error, std::string("stintd: ") + error.what() + "\n");
+  } catch (const StateDirTaken& error) {
+    return say(exit_code::state_taken, std::string("stintd: ") + error.what() + "\n");
   } catch (const std::exception& error) {
     return say(exit_code::failure, std::string("stintd: ") + error.what() + "\n");
   }

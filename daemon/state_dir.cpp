@@ -66,7 +66,7 @@ StateDir::StateDir(fs::path path, const fs::path& socket_path) : path_(std::move
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) throw StateDirError("cannot lock " + lock_path.string() + ": " + why());
     const std::string holder = read_holder(lock_.get());
-    throw StateDirError("a daemon is running in " + path_.string() + " already; its socket is " +
+    throw StateDirTaken("a daemon is running in " + path_.string() + " already; its socket is " +
                         (holder.empty() ? "not known yet" : holder) +
                         ". Connect to that one, or give this one its own --state-dir and --socket");
   }

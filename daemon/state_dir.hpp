@@ -19,6 +19,12 @@ class StateDirError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Another daemon has it: trying again later may help.
+class StateDirTaken : public StateDirError {
+ public:
+  using StateDirError::StateDirError;
+};
+
 class StateDir {
  public:
   /// Makes `path` (mode 0700) and its folders, takes the lock and writes `socket_path` into it.

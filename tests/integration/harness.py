@@ -396,11 +396,12 @@ def process_name(pid):
 
 
 def alive(pid):
-    """True while the process runs; a zombie does not."""
+    """True while a thread of the process runs: a zombie may still have threads, and all that the process holds with them."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        threads = [Path(f"/proc/{pid}/task/{thread}/stat").read_text() for thread in os.listdir(f"/proc/{pid}/task")]
     except OSError:
-        return False
+        return Path(f"/proc/{pid}").exists()  # one that has just ended: look again
+    return any(stat.rpartition(")")[2].split()[0] not in "ZX" for stat in threads)
 
 
 def parent(pid):

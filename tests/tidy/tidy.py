@@ -197,7 +197,8 @@ def check_paths(root):
     """No path of a developer's machine."""
     folders = SOURCE_FOLDERS + ("tools", "docs", ".ci")
     for path in list(files(root, folders=folders)) + [p for p in sorted(root.glob("*")) if p.is_file()]:
-        if path.suffix in (".png", ".bin") or path.name == "tidy.py":
+        # `.git` is a file in a worktree.
+        if path.suffix in (".png", ".bin") or path.name in ("tidy.py", ".git"):
             continue
         for number, line in enumerate(lines_of(path), 1):
             if MACHINE_PATH.search(line):

@@ -1,12 +1,13 @@
 """A personal daemon that is started for somebody who has none, and connections that are lost."""
 
+import fcntl
 import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from harness import alive, seconds, until
+from harness import alive, children, seconds, until
 from program import Cli, read_until
 
 
@@ -128,6 +129,31 @@ def test_daemon_that_dies_is_replaced_and_its_jobs_go_on(own):
     (own.home / "go").touch()
     assert waiting.wait(seconds(40)) == 9
     assert b"was restarted" in waiting.stderr.read()
+
+
+@pytest.mark.parametrize("verb", ["submit", "run", "map"])
+def test_daemon_that_is_just_dying_is_replaced_too(own, verb):
+    """Its socket takes a connection still, or its state directory is held still: neither is a reason to fail."""
+    for _ in range(5):
+        own("submit", "true")
+        os.kill(pid_of(own), signal.SIGKILL)
+        done = own(verb, "echo", *([":::", "hello"] if verb == "map" else ["hello"]))
+        assert done.returncode == 0, done
+        assert verb == "submit" or done.stdout == b"hello\n"
+
+
+def test_state_held_by_one_that_answers_nobody(own):
+    """Somebody holds the state directory and does not listen: it is waited for, and replaced when it lets go."""
+    own("submit", "true")
+    own("shutdown")
+    with open(own.home / "state/stint/lock", "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = own.begin("run", "echo", "hello")
+        tried = set()
+        until(lambda: tried.update(children(process.pid)) or len(tried) > 1, what="a second daemon")
+        assert process.poll() is None
+    out, err = process.communicate(timeout=seconds(60))
+    assert (process.returncode, out) == (0, b"hello\n"), err
 
 
 def test_suspended_client_resumes(own):
