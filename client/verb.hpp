@@ -56,6 +56,8 @@ struct Verb {
 [[nodiscard]] std::uint64_t id_of(std::span<const std::string> words);
 /// Ids or a group, not both, not neither.
 void require_ids_or_group(bool has_ids, bool has_group);
+/// The first word, which must be one of these; throws UsageError with the nearest one.
+[[nodiscard]] const std::string& action_of(std::span<const std::string> words, std::span<const std::string_view> actions);
 /// Refuses words where a verb has none.
 void require_no_words(std::span<const std::string> words);
 

@@ -1,5 +1,6 @@
 // The table of verbs, the help made from it, and the way from the command line to an action.
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -67,6 +68,19 @@ constexpr std::array table{
          "stint call job.get '{\"id\": 17}'\n"
          "stint call feed.subscribe '{\"kinds\": [\"job.finished\"]}'",
          Words::mixed, make_call},
+    Verb{"channel", "open|put|get|close|remove|list [NAME] [ITEM…]", "bounded queues between jobs and scripts",
+         "stint channel open materials --capacity 10\n"
+         "stint channel put materials wood iron          # waits while it is full\n"
+         "seq 100 | stint channel put materials          # an item a line\n"
+         "while item=$(stint channel get materials); do …; done    # ends with 1 when it is closed and empty\n"
+         "stint channel close materials\n"
+         "stint channel get materials --timeout 5 || test $? = 75  # 75: nothing came in time",
+         Words::mixed, make_channel},
+    Verb{"event", "set|clear|wait|list [NAME]", "named flags that running work can wait for",
+         "stint event wait go --timeout 1m && ./begin    # 75: it was not set in time\n"
+         "stint event set go\n"
+         "until stint event wait stop --timeout 0 -q; do ./step; done",
+         Words::mixed, make_event},
     Verb{"drain", "", "take no new work, and wait until what runs has ended",
          "stint drain; stint shutdown; …; stintd &\nstint drain --queued --timeout 10m || stint undrain", Words::mixed,
          make_drain},
@@ -201,6 +215,16 @@ std::uint64_t id_of(std::span<const std::string> words) {
 void require_ids_or_group(bool has_ids, bool has_group) {
   if (has_ids && has_group) throw UsageError("ids or --group, not both");
   if (!has_ids && !has_group) throw UsageError("which jobs? Give their ids, or --group NAME");
+}
+
+const std::string& action_of(std::span<const std::string> words, std::span<const std::string_view> actions) {
+  std::string all;
+  for (const auto action : actions) all += (all.empty() ? "" : ", ") + std::string(action);
+  if (words.empty()) throw UsageError("what is to be done is missing: one of " + all);
+  if (std::find(actions.begin(), actions.end(), words.front()) != actions.end()) return words.front();
+  std::string message = "'" + printable(words.front()) + "' is not one of " + all;
+  if (const auto near = nearest_name(words.front(), actions)) message += "; did you mean '" + *near + "'?";
+  throw UsageError(message);
 }
 
 void require_no_words(std::span<const std::string> words) {

@@ -44,6 +44,15 @@ inline constexpr std::size_t task_error_bytes_max = 4U << 10U;       ///< messag
 inline constexpr std::size_t progress_text_bytes_max = 1U << 10U;    ///< text of a progress report; the rest is cut
 inline constexpr std::size_t shared_payload_bytes_min = 64U << 10U;  ///< from here host payloads go by sealed memfd
 
+// Channels and events
+inline constexpr std::size_t channels_max = 10'000;
+inline constexpr std::size_t channel_items_max = 1'000'000;          ///< the largest capacity
+inline constexpr std::size_t channel_item_bytes_max = 1U << 20U;     ///< one item, encoded
+inline constexpr std::size_t channel_bytes_max = 64U << 20U;         ///< in one channel; past it a put waits
+inline constexpr std::size_t channel_get_items_max = 10'000;         ///< items in one channel.get
+inline constexpr std::size_t channel_answer_bytes_max = 32U << 20U;  ///< of items in one channel.get
+inline constexpr std::size_t events_max = 10'000;                    ///< events that are set or waited for
+
 // Wire numbers
 inline constexpr std::uint64_t id_max = (1ULL << 53U) - 1;  ///< ids, seq, tokens: exact in a double
 

@@ -317,6 +317,103 @@ struct StreamCancelRequest {
   static constexpr auto fields() { return std::tuple{required("stream", &StreamCancelRequest::stream, "the stream", id_range)}; }
 };
 
+struct NameRequest {
+  std::string name;
+  static constexpr auto fields() { return std::tuple{required("name", &NameRequest::name, "which", label_range)}; }
+};
+struct ChannelOpenRequest {
+  std::string name;
+  std::uint64_t capacity = 0;
+  bool durable = false;
+  static constexpr auto fields() {
+    return std::tuple{
+        required("name", &ChannelOpenRequest::name, "the channel", label_range),
+        required("capacity", &ChannelOpenRequest::capacity, "items that it holds at most", Range{1, limits::channel_items_max}),
+        optional("durable", &ChannelOpenRequest::durable,
+                 "it and its items survive a restart of the daemon; a put is answered "
+                 "when it is on disk")};
+  }
+};
+struct ChannelPutRequest {
+  std::string name;
+  json::Raw item;
+  std::optional<Duration> timeout;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &ChannelPutRequest::name, "the channel", label_range),
+                      required("item", &ChannelPutRequest::item, "any JSON, 1 MiB at most"),
+                      optional("timeout", &ChannelPutRequest::timeout, "how long to wait for room, 0 not at all")};
+  }
+};
+struct ChannelGetRequest {
+  std::string name;
+  std::uint64_t count = 1;
+  std::optional<Duration> timeout;
+  static constexpr auto fields() {
+    return std::tuple{
+        required("name", &ChannelGetRequest::name, "the channel", label_range),
+        optional("count", &ChannelGetRequest::count, "items at most; default 1", Range{1, limits::channel_get_items_max}),
+        optional("timeout", &ChannelGetRequest::timeout, "how long to wait for the first, 0 not at all")};
+  }
+};
+struct ChannelGetAnswer {
+  std::vector<json::Raw> items;
+  bool closed = false;
+  static constexpr auto fields() {
+    return std::tuple{required("items", &ChannelGetAnswer::items, "from the head; none where it is closed and empty"),
+                      optional("closed", &ChannelGetAnswer::closed, "true: nothing will ever follow")};
+  }
+};
+struct ChannelRow {
+  std::string name;
+  std::uint64_t capacity = 0;
+  bool durable = false;
+  bool closed = false;
+  std::uint64_t items = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t putting = 0;
+  std::uint64_t getting = 0;
+  bool operator==(const ChannelRow&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &ChannelRow::name, "the channel"),
+                      required("capacity", &ChannelRow::capacity, "items that it holds at most"),
+                      required("durable", &ChannelRow::durable, "survives a restart of the daemon"),
+                      required("closed", &ChannelRow::closed, "nothing more can be put"),
+                      required("items", &ChannelRow::items, "lie in it"),
+                      required("bytes", &ChannelRow::bytes, "of these items"),
+                      required("putting", &ChannelRow::putting, "calls that wait for room"),
+                      required("getting", &ChannelRow::getting, "calls that wait for an item")};
+  }
+};
+struct ChannelListAnswer {
+  std::vector<ChannelRow> channels;
+  static constexpr auto fields() { return std::tuple{required("channels", &ChannelListAnswer::channels, "by name")}; }
+};
+
+struct EventWaitRequest {
+  std::string name;
+  std::optional<Duration> timeout;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &EventWaitRequest::name, "the event", label_range),
+                      optional("timeout", &EventWaitRequest::timeout, "how long, 0 not at all")};
+  }
+};
+struct EventRow {
+  std::string name;
+  bool set = false;
+  std::uint64_t waiting = 0;
+  bool operator==(const EventRow&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &EventRow::name, "the event"), required("set", &EventRow::set, "nobody waits for it"),
+                      required("waiting", &EventRow::waiting, "calls that wait until it is set")};
+  }
+};
+struct EventListAnswer {
+  std::vector<EventRow> events;
+  static constexpr auto fields() {
+    return std::tuple{required("events", &EventListAnswer::events, "that are set or waited for, by name")};
+  }
+};
+
 /// The event kinds that feed.subscribe knows.
 inline constexpr std::array<std::string_view, 5> event_kinds{"job.submitted", "job.started", "job.progress", "job.stopping",
                                                              "job.finished"};

@@ -167,6 +167,7 @@ void Engine::begin(const core::Start& start) {
 void Engine::on_commit(const db::CommitResult& result) {
   for (const core::PersistNumber number : result.refused) {
     scheduler_.on_refused(number, wall_now(), effects_);
+    exchange_.on_refused(number);
     refuse(number, result.reason);
   }
   durable_ = result.durable;
@@ -178,6 +179,7 @@ void Engine::on_commit(const db::CommitResult& result) {
     }
   }
   scheduler_.on_durable(durable_);
+  exchange_.on_durable(durable_);
   if (timed_ != 0 && timed_ <= durable_) {
     timed_ = 0;
     const auto took = std::chrono::steady_clock::now() - timed_since_;
@@ -206,6 +208,14 @@ void Engine::when_durable(core::PersistNumber number, std::function<void(std::op
   } else {
     held_.add(number, std::move(done));
   }
+}
+
+void Engine::step(const std::function<void(core::Step&)>& work) {
+  {
+    core::Step step = scheduler_.step(wall_now(), effects_);
+    work(step);
+  }
+  settle();
 }
 
 void Engine::arm_timer(Time at) {
@@ -261,6 +271,7 @@ core::CancelResult Engine::cancel_group(std::string_view group, bool force) {
 }
 
 void Engine::recover(db::Recovered recovered) {
+  exchange_.restore(std::move(recovered.channels), recovered.events);
   scheduler_.on_recovered(std::move(recovered.jobs), std::move(recovered.keys), wall_now(), effects_);
   settle();
 }

@@ -20,6 +20,7 @@
 #include "daemon/db/store.hpp"
 #include "daemon/exec/executor.hpp"
 #include "daemon/feed/asio_timers.hpp"
+#include "daemon/feed/exchange.hpp"
 #include "daemon/feed/feed.hpp"
 #include "daemon/figures.hpp"
 #include "daemon/held.hpp"
@@ -33,7 +34,7 @@ struct EngineOptions {
   std::filesystem::path output_dir;  ///< where kept output lies that is too large to travel
 };
 
-class Engine final : public api::Backend, public exec::Observer {
+class Engine final : public api::Backend, public exec::Observer, public feed::Ledger {
  public:
   /// Runs `work` on the thread pool, then `done` on the I/O thread.
   using Offload = std::function<void(std::function<void()> work, std::function<void()> done)>;
@@ -66,6 +67,7 @@ class Engine final : public api::Backend, public exec::Observer {
   [[nodiscard]] const core::Scheduler& scheduler() const override { return scheduler_; }
   [[nodiscard]] db::Store& store() override { return store_; }
   [[nodiscard]] feed::Feed& feed() override { return feed_; }
+  [[nodiscard]] feed::Exchange& exchange() override { return exchange_; }
   [[nodiscard]] const TaskRegistry& tasks() const override { return tasks_; }
   [[nodiscard]] nlohmann::json info() const override;
   [[nodiscard]] nlohmann::json stats() const override;
@@ -82,6 +84,10 @@ class Engine final : public api::Backend, public exec::Observer {
   void undrain() override;
   void shutdown(ShutdownMode mode) override;
   void offload(std::function<void()> work, std::function<void()> done) override;
+
+  // feed::Ledger; when_durable is the Backend's
+  void step(const std::function<void(core::Step&)>& work) override;
+  [[nodiscard]] core::PersistNumber newest() const override { return scheduler_.newest_persist(); }
 
   // exec::Observer
   void on_started(JobId id, Attempt attempt, exec::Started started) override;
@@ -124,6 +130,7 @@ class Engine final : public api::Backend, public exec::Observer {
   core::Scheduler scheduler_;
   feed::AsioTimers timers_;
   feed::Feed feed_;
+  feed::Exchange exchange_{feed_, *this};
   std::array<exec::Executor*, core::lane_count> executors_{};
   Offload offload_;
 

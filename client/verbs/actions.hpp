@@ -22,6 +22,8 @@ std::unique_ptr<Action> make_forget();
 std::unique_ptr<Action> make_status();
 std::unique_ptr<Action> make_tasks();
 std::unique_ptr<Action> make_call();
+std::unique_ptr<Action> make_channel();
+std::unique_ptr<Action> make_event();
 std::unique_ptr<Action> make_drain();
 std::unique_ptr<Action> make_undrain();
 std::unique_ptr<Action> make_shutdown();

@@ -20,7 +20,8 @@
 
 namespace stint::feed {
 class Feed;
-}
+class Exchange;
+}  // namespace stint::feed
 
 namespace stint::api {
 
@@ -45,6 +46,8 @@ class Backend {
   [[nodiscard]] virtual const core::Scheduler& scheduler() const = 0;
   [[nodiscard]] virtual db::Store& store() = 0;
   [[nodiscard]] virtual feed::Feed& feed() = 0;
+  /// Channels and events.
+  [[nodiscard]] virtual feed::Exchange& exchange() = 0;
   [[nodiscard]] virtual const TaskRegistry& tasks() const = 0;
   /// `daemon.info` and `daemon.stats` as JSON objects, less what api/ itself knows (bounds, capabilities, connections).
   [[nodiscard]] virtual nlohmann::json info() const = 0;

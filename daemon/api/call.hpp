@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ struct CallHead {
 /// What a call counts as while it is unanswered.
 enum class Flavor : std::uint8_t { plain, waiting };
 
+/// Told whether an answer was handed to the kernel; false where nobody is there to take it.
+using Receipt = std::function<void(bool handed_over)>;
+
 class Ticket {
  public:
   Ticket() = default;
@@ -42,6 +46,8 @@ class Ticket {
 
   /// Answers with encoded JSON.
   void result(std::string_view json) const;
+  /// The same, and `receipt` is called once when the answer has left, or cannot any more.
+  void result(std::string_view json, Receipt receipt) const;
   void error(const Error& error) const;
   /// The conversation while the call is unanswered, else null.
   [[nodiscard]] std::shared_ptr<Conversation> open() const;

@@ -37,6 +37,12 @@ void Ticket::result(std::string_view json) const {
   if (const auto conversation = conversation_.lock()) conversation->resolve(*this, json);
 }
 
+void Ticket::result(std::string_view json, Receipt receipt) const {
+  const auto conversation = open();
+  if (!conversation) return receipt(false);
+  conversation->resolve(*this, json, std::move(receipt));
+}
+
 void Ticket::error(const Error& error) const {
   if (const auto conversation = conversation_.lock()) conversation->resolve_error(*this, error);
 }
@@ -91,6 +97,11 @@ void Conversation::decoded() {
 void Conversation::sent(std::size_t bytes) {
   const Flag input(in_input_);
   outbox_.sent(bytes);
+  while (!receipts_.empty() && receipts_.front().first <= outbox_.left()) {
+    const Receipt receipt = std::move(receipts_.front().second);
+    receipts_.pop_front();
+    receipt(true);
+  }
   if (outbox_.unsent() >= limits::outbox_bytes_high / 2) return;
   if (std::exchange(held_back_, false)) {
     const auto streams = streams_;
@@ -111,6 +122,7 @@ void Conversation::gone() {
   slots_.clear();
   free_slots_.clear();
   outbox_.clear();
+  for (const auto& each : std::exchange(receipts_, {})) each.second(false);
 }
 
 void Conversation::finish() {
@@ -243,6 +255,13 @@ CallHead Conversation::take_slot(const Ticket& ticket) {
 
 void Conversation::resolve(const Ticket& ticket, std::string_view result) {
   if (is_open(ticket)) answer(take_slot(ticket), result);
+}
+
+void Conversation::resolve(const Ticket& ticket, std::string_view result, Receipt receipt) {
+  const bool fits = result.size() <= limits::answer_bytes_max;
+  resolve(ticket, result);
+  if (!fits) return receipt(false);
+  receipts_.emplace_back(outbox_.appended(), std::move(receipt));
 }
 
 void Conversation::resolve_error(const Ticket& ticket, const Error& error) {

@@ -6,11 +6,13 @@
 // I/O thread only; throws std::bad_alloc only. Owned by shared_ptr: tickets hold it weakly.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/framing.hpp"
@@ -101,6 +103,7 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
   // ---- for tickets
   [[nodiscard]] bool is_open(const Ticket& ticket) const;
   void resolve(const Ticket& ticket, std::string_view result);
+  void resolve(const Ticket& ticket, std::string_view result, Receipt receipt);
   void resolve_error(const Ticket& ticket, const Error& error);
 
   // ---- feed::Sink
@@ -132,6 +135,7 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
 
   LineSplitter splitter_{limits::line_bytes_max};
   Outbox outbox_;
+  std::deque<std::pair<std::uint64_t, Receipt>> receipts_;  // by where their answers end in the outbox
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::map<feed::StreamId, std::shared_ptr<LocalStream>> streams_;

@@ -164,6 +164,8 @@ Ticket Context::defer(feed::StreamId waits_for) {
   return conversation.defer(std::move(head), method.waits_or_streams() ? Flavor::waiting : Flavor::plain, waits_for);
 }
 
+Ticket Context::defer_briefly() { return conversation.defer(std::move(head), Flavor::plain); }
+
 void answer_when_durable(Backend& backend, const Ticket& ticket, Reply reply) {
   if (reply.is_later) return;
   if (reply.after == 0) return ticket.result(reply.result);
@@ -194,7 +196,7 @@ void Dispatcher::make_call(Conversation& conversation, Request& request, Run&& r
     Reply reply = run(context);
     if (reply.is_later) return;
     if (reply.after == 0) return conversation.answer(head, reply.result);
-    answer_when_durable(backend_, context.defer(), std::move(reply));
+    answer_when_durable(backend_, context.defer_briefly(), std::move(reply));
   } catch (const Error& error) {
     conversation.answer_error(head, error);
   } catch (const std::bad_alloc&) {

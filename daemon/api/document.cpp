@@ -93,6 +93,17 @@ Times are seconds since the epoch, durations seconds, sizes bytes. Bounds stand 
 A method that streams answers `{"stream": S}`, then sends notifications: `stream.item` with `{"stream": S, "item": …}`, and
 last `stream.end` with `{"stream": S, "reason": "complete"|"cancelled"|"timed_out"|"draining"|"error", "error": …}`.
 
+## What survives the end of the daemon
+
+| | an orderly stop or a crash, then a new daemon |
+|---|---|
+| durable jobs, their records, idempotency keys | are there; what runs on as `detach` says |
+| jobs with `durable: false` | are gone |
+| channels opened with `durable` | are there, with every item whose put was answered and which nobody took; an item is handed over at most once: who was being answered when the daemon died may miss it |
+| other channels | are gone: calls answer `not_found` until they are opened again |
+| events that are set | are set |
+| calls that wait, streams | end with their connection; who waits asks again |
+
 ## Errors
 
 `{"code": …, "message": "…", "data": {"kind": "…", "retryable": bool, …}}`; `kind` is stable. Further members of `data`, where they

@@ -38,6 +38,8 @@ struct Context {
   void require_waiting_place() const;
   /// The answer comes through this ticket; the handler then returns Reply::later().
   [[nodiscard]] Ticket defer(feed::StreamId waits_for = 0);
+  /// The same for an answer that only the store holds up.
+  [[nodiscard]] Ticket defer_briefly();
 };
 
 /// What a handler says: the result, and the Persist that must be durable before it leaves; or that it comes later.
@@ -60,6 +62,14 @@ template <class Answer>
   Reply out;
   out.result = json::encode_text(answer);
   out.after = after;
+  return out;
+}
+
+/// `{}`, once that is durable. It stands whatever new work was refused with it.
+[[nodiscard]] inline Reply done_when(core::PersistNumber after) {
+  Reply out;
+  out.after = after;
+  out.even_if_refused = true;
   return out;
 }
 

@@ -79,6 +79,39 @@ constexpr std::array table{
     method<ForgetRequest, on_forget>("job.forget", mutates, "Drops finished records and their output.", "",
                                      answer_schema<ForgetAnswer>),
 
+    method<ChannelOpenRequest, on_channel_open>(
+        "channel.open", mutates,
+        "Makes a channel: a bounded queue of JSON items, many to many. One that is there gets the capacity, and is opened again "
+        "where it was closed. Without `durable` it ends with the daemon.",
+        "`{}`"),
+    method<ChannelPutRequest, on_channel_put>(
+        "channel.put", mutates | waits,
+        "Puts an item at the tail; waits while the channel is full (or holds 64 MiB), in the order of the calls. `timed_out` "
+        "where there was no room in time, `conflict` where the channel is closed.",
+        "`{}`"),
+    method<ChannelGetRequest, on_channel_get>(
+        "channel.get", mutates | waits,
+        "Takes items from the head; waits while there is none, in the order of the calls. What cannot be handed over, because "
+        "nobody is there any more, goes back to where it lay. `timed_out` where nothing came in time.",
+        "", answer_schema<ChannelGetAnswer>),
+    method<NameRequest, on_channel_close>("channel.close", mutates,
+                                          "Nothing more can be put. What is in it can still be taken; then a get answers "
+                                          "`closed`.",
+                                          "`{}`"),
+    method<NameRequest, on_channel_remove>(
+        "channel.remove", mutates, "Removes a channel and what is in it; who waits at it is answered `not_found`.", "`{}`"),
+    method<Nothing, on_channel_list>("channel.list", reads, "The channels.", "", answer_schema<ChannelListAnswer>),
+
+    method<NameRequest, on_event_set>("event.set", mutates,
+                                      "Sets a named event: who waits for it goes on. It stays set until it is cleared, over a "
+                                      "restart of the daemon too.",
+                                      "`{}`"),
+    method<NameRequest, on_event_clear>("event.clear", mutates, "Clears an event; nothing happens where it is not set.", "`{}`"),
+    method<EventWaitRequest, on_event_wait>("event.wait", waits,
+                                            "Waits until an event is set; `timed_out` where it was not in time.", "`{}`"),
+    method<Nothing, on_event_list>("event.list", reads, "The events that are set or waited for.", "",
+                                   answer_schema<EventListAnswer>),
+
     method<SubscribeRequest, on_subscribe>(
         "feed.subscribe", streams,
         "Streams events, numbered within one instance of the daemon. Who lags gets `{\"kind\": \"gap\", \"missed\": n}`.",

@@ -39,6 +39,20 @@ Reply on_forget(Context& context, protocol::ForgetRequest&& request);
 Reply on_output(Context& context, protocol::OutputRequest&& request);
 Reply on_input(Context& context, protocol::InputRequest&& request);
 
+// methods_channel.cpp
+Reply on_channel_open(Context& context, protocol::ChannelOpenRequest&& request);
+Reply on_channel_put(Context& context, protocol::ChannelPutRequest&& request);
+Reply on_channel_get(Context& context, protocol::ChannelGetRequest&& request);
+Reply on_channel_close(Context& context, protocol::NameRequest&& request);
+Reply on_channel_remove(Context& context, protocol::NameRequest&& request);
+Reply on_channel_list(Context& context, protocol::Nothing&& request);
+
+// methods_event.cpp
+Reply on_event_set(Context& context, protocol::NameRequest&& request);
+Reply on_event_clear(Context& context, protocol::NameRequest&& request);
+Reply on_event_wait(Context& context, protocol::EventWaitRequest&& request);
+Reply on_event_list(Context& context, protocol::Nothing&& request);
+
 // methods_streams.cpp
 Reply on_wait(Context& context, protocol::WaitRequest&& request);
 Reply on_results(Context& context, protocol::ResultsRequest&& request);

@@ -14,11 +14,15 @@ class Outbox {
   /// Whole lines are appended here.
   [[nodiscard]] std::string& text() { return text_; }
   /// What was appended last belongs to an answer: the send timeout runs until it has left.
-  void mark_answer() { answers_end_ = taken_ + text_.size(); }
+  void mark_answer() { answers_end_ = appended(); }
+
+  /// Bytes ever appended, and how many of them have left.
+  [[nodiscard]] std::uint64_t appended() const { return taken_ + text_.size(); }
+  [[nodiscard]] std::uint64_t left() const { return taken_ - (sending_.size() - sent_); }
 
   [[nodiscard]] std::size_t unsent() const { return sending_.size() - sent_ + text_.size(); }
   [[nodiscard]] bool empty() const { return unsent() == 0; }
-  [[nodiscard]] bool answer_unsent() const { return answers_end_ > taken_ - (sending_.size() - sent_); }
+  [[nodiscard]] bool answer_unsent() const { return answers_end_ > left(); }
 
   /// The next bytes to send; valid until `sent`.
   [[nodiscard]] std::string_view next() {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/job.hpp"
+#include "daemon/core/toolbox_facts.hpp"
 
 namespace stint::core {
 
@@ -109,10 +110,13 @@ struct ReserveFact {
   JobId ids = 0;
   Seq seqs = 0;
 };
-using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact, ReserveFact>;
+using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact, ReserveFact, ChannelFact, ChannelPutFact,
+                          ChannelTakeFact, EventFact>;
 
 /// True for new work, which a store without room refuses; the others are facts that must be recorded.
 [[nodiscard]] inline bool refusable(const Fact& fact) {
+  const auto* const put = std::get_if<ChannelPutFact>(&fact);
+  if (put != nullptr) return !put->returned;
   return std::holds_alternative<SubmitFact>(fact) || std::holds_alternative<StartFact>(fact);
 }
 

@@ -154,6 +154,8 @@ PersistNumber Scheduler::on_forget(std::vector<JobId> ids, Effects& out) {
   return step.record(ForgetFact{std::move(ids)});
 }
 
+Step Scheduler::step(Time now, Effects& out) { return {now, state_->newest_persist, out}; }
+
 void Scheduler::on_durable(PersistNumber number) {
   State& s = *state_;
   s.log.decided(number, [&s](JobId id) { s.table.erase(id); });

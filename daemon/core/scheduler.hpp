@@ -21,6 +21,7 @@
 #include "daemon/core/job_table.hpp"
 #include "daemon/core/key_table.hpp"
 #include "daemon/core/line.hpp"
+#include "daemon/core/step.hpp"
 
 namespace stint::core {
 
@@ -104,6 +105,8 @@ class Scheduler {
   CancelResult on_cancel_group(std::string_view group, bool force, Time now, Effects& out);
   /// Drops finished records from the store. The caller has checked that they are finished.
   PersistNumber on_forget(std::vector<JobId> ids, Effects& out);
+  /// For what is no job: its facts share the numbers of those about jobs.
+  [[nodiscard]] Step step(Time now, Effects& out);
   /// Everything up to `number` is on disk: finished jobs leave.
   void on_durable(PersistNumber number);
   /// Persist `number` was refused; called newest first. Undoes its new work exactly: a submit's jobs vanish, a start's

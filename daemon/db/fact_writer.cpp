@@ -30,6 +30,7 @@ bool is_of(JobId id, const core::SubmitFact* submit) { return submit != nullptr 
 FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int64_t groups_max)
     : connection_(connection),
       catalogue_(catalogue),
+      toolbox_(connection),
       groups_max_(groups_max),
       labels_trim_at_(groups_max),
       begin_(connection.prepare("BEGIN IMMEDIATE")),
@@ -121,6 +122,8 @@ void FactWriter::record(core::Persist& persist, bool with_new_work) {
     } else if (const auto* const reserved = std::get_if<core::ReserveFact>(&fact)) {
       state_.ids = std::max(state_.ids, reserved->ids);
       state_.seqs = std::max(state_.seqs, reserved->seqs);
+    } else {
+      std::visit([this](const auto& other) { toolbox_.record(other); }, fact);
     }
   }
 }

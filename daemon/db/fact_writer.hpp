@@ -13,6 +13,7 @@
 #include "daemon/core/effects.hpp"
 #include "daemon/db/sql_catalogue.hpp"
 #include "daemon/db/sqlite.hpp"
+#include "daemon/db/toolbox_rows.hpp"
 
 namespace stint::db {
 
@@ -64,6 +65,7 @@ class FactWriter {
 
   Connection& connection_;
   SqlCatalogue& catalogue_;
+  ToolboxRows toolbox_;
   State state_;
   State stored_state_;
   KeptTotals stored_totals_;

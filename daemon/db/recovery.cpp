@@ -9,6 +9,7 @@
 #include "common/unique_fd.hpp"
 #include "daemon/db/disk.hpp"
 #include "daemon/db/schema.hpp"
+#include "daemon/db/toolbox_rows.hpp"
 
 namespace stint::db {
 namespace {
@@ -94,6 +95,7 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
                               .first = keys.natural(0),
                               .count = keys.natural(1)});
   }
+  read_toolbox(connection, recovered);
   return recovered;
 }
 

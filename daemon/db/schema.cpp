@@ -11,6 +11,8 @@
 //   label     groups that have, or had, a finished member.
 //   purged    ranges of ids whose records are gone.
 //   key       idempotency keys; payload is a digest of what was asked. Each goes with the record of its first job.
+//   channel   durable ones; channel_item: what lies in them, the smallest position at the head.
+//   event     named events that are set.
 //
 // Times are microseconds since the epoch.
 #include "daemon/db/schema.hpp"
@@ -62,6 +64,11 @@ constexpr std::array steps{
        CREATE TABLE purged(first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;)",
     R"(CREATE TABLE key(first INTEGER PRIMARY KEY, count INTEGER NOT NULL, uid INTEGER NOT NULL, word TEXT NOT NULL,
          payload BLOB NOT NULL, label TEXT NOT NULL) STRICT;)",
+    R"(CREATE TABLE channel(id INTEGER PRIMARY KEY, name TEXT NOT NULL, capacity INTEGER NOT NULL,
+         closed INTEGER NOT NULL) STRICT;
+       CREATE TABLE channel_item(channel INTEGER NOT NULL, position INTEGER NOT NULL, item TEXT NOT NULL,
+         PRIMARY KEY(channel, position)) STRICT, WITHOUT ROWID;
+       CREATE TABLE event(name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;)",
 };
 
 /// Files up to this size are checked whole at each start; of larger ones all that a start reads.

@@ -37,6 +37,8 @@ struct Recovered {
   std::uint32_t epoch = 1;      ///< larger than that of any earlier daemon on this state directory
   std::vector<StoredJob> jobs;  ///< ascending ids
   std::vector<core::KeyedSubmit> keys;
+  std::vector<core::StoredChannel> channels;
+  std::vector<std::string> events;  ///< that are set
 };
 
 /// How long finished jobs are kept; the first bound that is passed counts.

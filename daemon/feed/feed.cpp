@@ -98,6 +98,18 @@ void Feed::wait_drained(StreamId id, core::DrainScope scope, std::optional<Durat
   hub.open(std::make_unique<DrainWait>(hub, id, scope, std::move(done)), timeout).look();
 }
 
+void Feed::hold(StreamId id, std::optional<Duration> timeout, LeftCallback left) {
+  Hub& hub = state_->hub;
+  const Hub::Turn turn(hub);
+  if (hub.closing) return left(StreamEnd::draining);
+  hub.open(std::make_unique<HeldCall>(hub, id, std::move(left)), timeout);
+}
+
+void Feed::served(StreamId id) {
+  const Hub::Turn turn(state_->hub);
+  if (Entry* const entry = state_->hub.find(id)) static_cast<HeldCall*>(entry)->serve();
+}
+
 void Feed::jobs_moved() {
   Hub& hub = state_->hub;
   if (hub.drains.empty()) return;

@@ -91,6 +91,12 @@ class Feed {
   /// The drain is over: calls that wait for one are answered `conflict`; with `but`, only those of another scope.
   void drain_ended(std::optional<core::DrainScope> but = std::nullopt);
 
+  /// A call that waits for something that the feed does not know. `left` is called once where the waiting ends otherwise
+  /// than by `served`: `timed_out`, `draining` (the daemon goes, maybe inside this call), `cancelled` (nobody is there).
+  using LeftCallback = std::function<void(StreamEnd why)>;
+  void hold(StreamId id, std::optional<Duration> timeout, LeftCallback left);
+  void served(StreamId id);
+
   /// Calls `done` once. Errors: `not_found`, `purged`, `draining`, `limit_exceeded` (the answer is too large).
   void wait(StreamId id, WaitOptions options, std::function<void(std::optional<Error>, WaitResult)> done);
 

@@ -1,5 +1,5 @@
-// Calls that wait: for one job (job.run), for many (job.wait), which is a stream of results that is collected, and for all
-// that a drain waits for (daemon.drain).
+// Calls that wait: for one job (job.run), for many (job.wait), which is a stream of results that is collected, for all that a
+// drain waits for (daemon.drain), and for what lies outside the feed (channels, events, permits).
 //
 // Inside feed/ only. Each calls its `done` exactly once, or never where it was dropped.
 #pragma once
@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "daemon/feed/feed.hpp"
 #include "daemon/feed/hub.hpp"
@@ -52,6 +53,31 @@ class DrainWait final : public Entry {
  private:
   core::DrainScope scope_;
   Feed::DrainCallback done_;
+};
+
+/// Waits for what somebody else knows of.
+class HeldCall final : public Entry {
+ public:
+  HeldCall(Hub& hub, StreamId id, Feed::LeftCallback left) : Entry(hub, id), left_(std::move(left)) {}
+
+  void serve() {
+    left_ = nullptr;
+    hub_.retire(*this);
+  }
+
+  void on_finished(const core::FinishedPtr&) override {}
+  void on_vanished(JobId, std::uint64_t) override {}
+  void stop(StreamEnd reason) override {
+    why_ = reason;
+    hub_.retire(*this);
+  }
+  void unwatch() override {
+    if (const auto left = std::exchange(left_, nullptr)) left(why_);
+  }
+
+ private:
+  Feed::LeftCallback left_;
+  StreamEnd why_ = StreamEnd::cancelled;
 };
 
 /// Collects the records of a stream that it opened, until it has what it waits for.

@@ -4,16 +4,26 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/api/dispatch.hpp"
+#include "daemon/feed/exchange.hpp"
 #include "tests/unit/feed/house.hpp"
 
 namespace stint::testing {
 
-class FakeBackend final : public api::Backend {
+class FakeBackend final : public api::Backend, public feed::Ledger {
  public:
   [[nodiscard]] const core::Scheduler& scheduler() const override { return house.scheduler; }
   [[nodiscard]] db::Store& store() override { return house.store; }
   [[nodiscard]] feed::Feed& feed() override { return house.feed; }
+  [[nodiscard]] feed::Exchange& exchange() override { return rooms; }
   [[nodiscard]] const TaskRegistry& tasks() const override { return registry; }
+  void step(const std::function<void(core::Step&)>& work) override {
+    {
+      core::Step step = house.scheduler.step(house.now, house.effects);
+      work(step);
+    }
+    house.perform();
+  }
+  [[nodiscard]] core::PersistNumber newest() const override { return house.scheduler.newest_persist(); }
   [[nodiscard]] nlohmann::json info() const override { return {{"instance", "here"}}; }
   [[nodiscard]] nlohmann::json stats() const override { return nlohmann::json::object(); }
   void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) override {
@@ -86,9 +96,11 @@ class FakeBackend final : public api::Backend {
     house.commit();
     const auto due = std::exchange(waiting, {});
     for (const auto& [number, done] : due) done(std::nullopt);
+    rooms.on_durable(house.durable);
   }
 
   House house;
+  feed::Exchange rooms{house.feed, *this};
   TaskRegistry registry;
   bool finish_at_once = false;
   std::vector<std::pair<core::PersistNumber, std::function<void(std::optional<Error>)>>> waiting;

@@ -1,0 +1,46 @@
+// Facts about what is no job: channels and events; and how a start of the daemon finds them again. Values only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/json.hpp"
+
+namespace stint::core {
+
+/// A durable channel as it is now.
+struct ChannelFact {
+  std::uint64_t channel = 0;  ///< its number
+  std::string name;
+  std::uint64_t capacity = 0;
+  bool closed = false;
+  bool removed = false;  ///< with all that is in it
+};
+struct ChannelPutFact {
+  std::uint64_t channel = 0;
+  std::int64_t position = 0;
+  std::shared_ptr<const json::Raw> value;
+  bool returned = false;  ///< it was taken and could not be handed over: not new work
+};
+struct ChannelTakeFact {
+  std::uint64_t channel = 0;
+  std::vector<std::int64_t> positions;
+};
+struct EventFact {
+  std::string name;
+  bool set = false;
+};
+
+/// A durable channel as a start of the daemon finds it.
+struct StoredChannel {
+  std::uint64_t channel = 0;
+  std::string name;
+  std::uint64_t capacity = 0;
+  bool closed = false;
+  std::vector<std::pair<std::int64_t, std::shared_ptr<const json::Raw>>> items;  ///< from the head
+};
+
+}  // namespace stint::core
