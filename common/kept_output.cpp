@@ -123,6 +123,15 @@ KeptPiece read_kept(const OutputContent& content, std::uint64_t output_limit, co
   return read_kept_bytes(content.bytes, content.size.bytes, output_limit, offset, limit);
 }
 
+std::optional<std::uint64_t> found_bytes(const std::string& head_path, std::uint64_t noted) {
+  struct stat status {};
+  if (::stat(head_path.c_str(), &status) != 0) return std::nullopt;
+  const auto head = static_cast<std::uint64_t>(status.st_size);
+  if (::stat(output_tail_path(head_path).c_str(), &status) != 0) return head;
+  // A ring that has come round holds less than has passed through it.
+  return std::max(noted, head + static_cast<std::uint64_t>(status.st_size));
+}
+
 void remove_kept_files(const std::string& head_path) {
   ::unlink(head_path.c_str());
   ::unlink(output_tail_path(head_path).c_str());

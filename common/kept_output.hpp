@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/job.hpp"
@@ -35,6 +36,10 @@ struct KeptPiece {
 /// A finished job's stream, wherever it is kept.
 [[nodiscard]] KeptPiece read_kept(const OutputContent& content, std::uint64_t output_limit, const std::string& head_path,
                                   std::uint64_t offset, std::uint64_t limit);
+
+/// How many bytes a stream had for certain whose runner died while it wrote, having noted `noted` last; nothing where no
+/// file is there. What is in the files is what there is: a machine that stopped may have lost the end of them.
+[[nodiscard]] std::optional<std::uint64_t> found_bytes(const std::string& head_path, std::uint64_t noted);
 
 /// Removes the files of one stream, if there are any.
 void remove_kept_files(const std::string& head_path);

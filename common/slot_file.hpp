@@ -35,7 +35,7 @@ struct SlotRecord {
   std::uint64_t user_us = 0;
   std::uint64_t system_us = 0;
   std::uint64_t max_rss = 0;
-  std::uint64_t stdout_bytes = 0;
+  std::uint64_t stdout_bytes = 0;  ///< of a run that goes on: what lies in files of it
   std::uint64_t stderr_bytes = 0;
   std::int64_t finished_at_us = 0;
   std::int64_t started_at_us = 0;  ///< of an ended run; 0 where it was not started

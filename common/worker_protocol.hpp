@@ -488,10 +488,21 @@ struct Spawned {
   }
 };
 
+/// A run that had begun and had not ended, and what of its output lies in files.
+struct BegunRun {
+  Run run;
+  std::optional<KeptStream> out;
+  std::optional<KeptStream> err;
+  template <class Self, class Fields>
+  static void each(Self& s, Fields& f) {
+    f(s.run, s.out, s.err);
+  }
+};
+
 /// What the slot file of a dead runner says; what is in neither list never began. The trees of what was begun are gone.
 /// What had ended long ago and is on record may be there too.
 struct FoundRuns {
-  std::vector<Run> begun;
+  std::vector<BegunRun> begun;
   std::vector<RunEnded> ended;
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {

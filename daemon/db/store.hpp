@@ -91,7 +91,8 @@ class Store {
   /// True where the group has, or had, a finished member.
   virtual void knows_group(std::string group, std::function<void(bool)> done) = 0;
 
-  /// Commits what is there, then stops its thread. Callbacks that are outstanding are called before `done`.
+  /// Commits what is there, then stops its thread. Callbacks that are outstanding are called before `done`. What is handed over
+  /// or asked later, by one of them for example, is neither recorded nor answered.
   virtual void close(std::function<void()> done) = 0;
 };
 

@@ -103,7 +103,7 @@ void ProcessExecutor::finish_recovery() {
   if (surveyed_ && unanswered_.empty()) {
     for (const Run& run : std::exchange(expected_, {})) {
       if (rebooted_) {
-        lose(run, rebooted_message);
+        lose({run, {}, {}}, rebooted_message);
       } else {
         observer_.on_returned(run.job, run.attempt);
       }
@@ -342,30 +342,27 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
 void ProcessExecutor::tell_of_runs(std::set<Run> runs, std::set<Run> unrecorded, const WorkerDeath& death) {
   const auto is_ours = [&](const Run& run) { return runs.erase(run) != 0 || expected_.erase(run) != 0; };
   std::vector<const worker::RunEnded*> ended;
-  std::vector<Run> lost;
+  std::vector<const worker::BegunRun*> lost;
   for (const worker::RunEnded& one : death.runs.ended) {
     if (is_ours(one.run)) ended.push_back(&one);
   }
-  for (const Run& run : death.runs.begun) {
-    if (is_ours(run)) lost.push_back(run);
+  for (const worker::BegunRun& one : death.runs.begun) {
+    if (is_ours(one.run)) lost.push_back(&one);
   }
   for (const worker::RunEnded* one : ended) unrecorded.insert(one->run);
-  unrecorded.insert(lost.begin(), lost.end());
+  for (const worker::BegunRun* one : lost) unrecorded.insert(one->run);
   for (const Run& run : unrecorded) kept_.emplace(run, death.name);
   for (const worker::RunEnded* one : ended) tell_end(*one, death.name);
   const bool by_reboot = rebooted_ && death.pid == 0;
-  for (const Run& run : lost) {
-    lose(run, by_reboot ? rebooted_message : "its runner " + describe(death) + ": how the program ended cannot be known");
+  for (const worker::BegunRun* one : lost) {
+    lose(*one, by_reboot ? rebooted_message : "its runner " + describe(death) + ": how the program ended cannot be known");
   }
   for (const Run& run : runs) observer_.on_returned(run.job, run.attempt);
   remove_if_recorded(death.name);
 }
 
-void ProcessExecutor::lose(const Run& run, std::string message) {
-  EndReport report;
-  report.ending = EndReport::Lost{std::move(message)};
-  report.finished_at = wall_now();
-  observer_.on_ended(run.job, run.attempt, std::move(report));
+void ProcessExecutor::lose(const worker::BegunRun& begun, std::string message) {
+  observer_.on_ended(begun.run.job, begun.run.attempt, make_lost_report(begun, std::move(message), options_.out_dir));
 }
 
 // The end

@@ -88,7 +88,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void on_runner_spawned(std::optional<Error> error, Worker worker);
   void on_runner_died(const WorkerDeath& death);
   void tell_of_runs(std::set<Run> runs, std::set<Run> unrecorded, const WorkerDeath& death);
-  void lose(const Run& run, std::string message);
+  void lose(const worker::BegunRun& begun, std::string message);
   void remove_if_recorded(const std::string& name);
   void begin_waiting();
   /// A slot is free, and is not kept for what is expected to run.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/kept_output.hpp"
+
 namespace stint::exec {
 namespace {
 
@@ -61,6 +63,21 @@ Begin make_begin(const Order& order) {
   begin.leftovers = spec.leftovers;
   begin.durable = spec.durable;
   return begin;
+}
+
+EndReport make_lost_report(const BegunRun& begun, std::string message, const std::string& out_dir) {
+  const auto content = [&](const std::optional<KeptStream>& noted, StreamName of) -> std::optional<OutputContent> {
+    if (!noted || !noted->in_file) return std::nullopt;
+    const auto bytes = found_bytes(output_path(out_dir, begun.run.job, begun.run.attempt, of), noted->bytes);
+    if (!bytes) return std::nullopt;
+    return OutputContent{{*bytes, noted->truncated}, {}, true};
+  };
+  EndReport report;
+  report.ending = EndReport::Lost{std::move(message)};
+  report.stdout_content = content(begun.out, StreamName::out);
+  report.stderr_content = content(begun.err, StreamName::err);
+  report.finished_at = wall_now();
+  return report;
 }
 
 EndReport make_report(RunEnded ended) {

@@ -11,4 +11,7 @@ namespace stint::exec {
 
 [[nodiscard]] EndReport make_report(worker::RunEnded ended);
 
+/// How it ended cannot be known; what lies of its output in `out_dir` is kept.
+[[nodiscard]] EndReport make_lost_report(const worker::BegunRun& begun, std::string message, const std::string& out_dir);
+
 }  // namespace stint::exec

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/limits.hpp"
@@ -83,12 +84,29 @@ void Capture::keep(std::string_view bytes) {
   if (limit_ != 0 && !broken_) {
     if (!in_files_ && !fits_in_memory && !spill()) give_up();
     if (in_files_) {
-      keep_in_files(bytes);
+      if (!write_on(bytes)) give_up();
     } else if (!broken_) {
       keep_in_memory(bytes);
+      if (copied_ && !write_on(bytes)) remove_copy();
     }
   }
   bytes_ += bytes.size();
+  if (copying_ && !on_disk()) write_out();
+}
+
+void Capture::write_out() {
+  copying_ = true;
+  if (on_disk() || broken_ || bytes_ == 0 || limit_ == 0) return;
+  copied_ = true;
+  if (!write_memory()) remove_copy();
+}
+
+void Capture::remove_copy() {
+  if (!std::exchange(copied_, false)) return;
+  copying_ = false;
+  head_file_.reset();
+  tail_file_.reset();
+  remove_kept_files(path_);
 }
 
 void Capture::keep_in_memory(std::string_view bytes) {
@@ -105,21 +123,25 @@ void Capture::keep_in_memory(std::string_view bytes) {
 }
 
 bool Capture::spill() {
-  // Reached with at most the inline size in memory and a limit above it, so the ring has not come round.
-  head_file_ = create_file(path_);
-  if (!head_file_ || !write_all(head_file_.get(), head_, 0)) return false;
+  if (!copied_ && !write_memory()) return false;
+  copied_ = false;
   in_files_ = true;
-  if (!ring_.empty() && !write_tail(ring_, 0)) return false;
   head_ = {};
   ring_ = {};
   return true;
 }
 
-void Capture::keep_in_files(std::string_view bytes) {
+bool Capture::write_memory() {
+  head_file_ = create_file(path_);
+  // A position has the same place in the ring in memory and in the one on disk.
+  return head_file_ && write_all(head_file_.get(), head_, 0) && (ring_.empty() || write_tail(ring_, 0));
+}
+
+bool Capture::write_on(std::string_view bytes) {
   const std::size_t to_head = bytes_ >= head_max_ ? 0 : std::min<std::uint64_t>(bytes.size(), head_max_ - bytes_);
-  if (to_head > 0 && !write_all(head_file_.get(), bytes.substr(0, to_head), bytes_)) return give_up();
+  if (to_head > 0 && !write_all(head_file_.get(), bytes.substr(0, to_head), bytes_)) return false;
   bytes.remove_prefix(to_head);
-  if (!bytes.empty() && !write_tail(bytes, bytes_ + to_head - head_max_)) give_up();
+  return bytes.empty() || write_tail(bytes, bytes_ + to_head - head_max_);
 }
 
 bool Capture::write_tail(std::string_view bytes, std::uint64_t at) {
@@ -159,7 +181,7 @@ KeptPiece Capture::read(std::uint64_t offset, std::uint64_t limit) const {
 KeptStream Capture::take_result() {
   KeptStream kept;
   kept.bytes = bytes_;
-  kept.truncated = broken_ || bytes_ > limit_;
+  kept.truncated = truncated();
   kept.in_file = in_files_;
   if (!in_files_) kept.content = kept_in_memory();
   head_file_.reset();

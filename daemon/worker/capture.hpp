@@ -1,9 +1,10 @@
 // One output stream of a program: reads its pipe and keeps what the limit allows.
 //
 // Up to limits::output_inline_bytes_max stays in memory and travels with the result; more goes to files in the state
-// directory. Past half of the limit the head is complete and a ring keeps the tail (common/kept_output.hpp says how it
-// is read back). Where a file cannot be written the pipe is drained on, what cannot be kept is counted, and `truncated`
-// is set. A limit of 0 keeps nothing. Knows no event loop; the runner's thread; throws only bad_alloc.
+// directory, and after `write_out` so does a copy of what is in memory, for whoever finds this process dead. Past half of the
+// limit the head is complete and a ring keeps the tail (common/kept_output.hpp says how it is read back). Where a file cannot be
+// written the pipe is drained on, what cannot be kept is counted, and `truncated` is set. A limit of 0 keeps nothing. Knows no
+// event loop; the runner's thread; throws only bad_alloc.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,14 @@ class Capture {
     pipe_.reset();
   }
 
+  /// From now on what is kept lies in files, too; where that fails, it stays in memory alone.
+  void write_out();
+  [[nodiscard]] bool on_disk() const { return in_files_ || copied_; }
+  /// Takes away what `write_out` wrote: the result travels without it.
+  void remove_copy();
+
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] bool truncated() const { return broken_ || bytes_ > limit_; }
   [[nodiscard]] KeptPiece read(std::uint64_t offset, std::uint64_t limit) const;
   /// What goes with the result. The stream must have been closed.
   [[nodiscard]] KeptStream take_result();
@@ -44,7 +52,9 @@ class Capture {
   void keep(std::string_view bytes);
   void keep_in_memory(std::string_view bytes);
   bool spill();
-  void keep_in_files(std::string_view bytes);
+  bool write_memory();
+  /// `bytes` are the stream's next.
+  bool write_on(std::string_view bytes);
   bool write_tail(std::string_view bytes, std::uint64_t at);
   void give_up();
   [[nodiscard]] std::string kept_in_memory() const;
@@ -60,6 +70,8 @@ class Capture {
   UniqueFd head_file_;
   UniqueFd tail_file_;
   bool in_files_ = false;
+  bool copying_ = false;  // what is in memory is to be in the files as well
+  bool copied_ = false;   // it is
   bool ended_ = false;
   bool broken_ = false;  // writing failed: nothing more is kept
 };

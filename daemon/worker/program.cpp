@@ -70,6 +70,26 @@ void Program::settle() {
   answer_parked();
 }
 
+void Program::write_out() {
+  if (phase_ == Phase::ended) return;
+  for (Stream* stream : {&out_, &err_}) {
+    if (stream->capture) stream->capture->write_out();
+  }
+  note_output();
+}
+
+void Program::note_output() {
+  const auto on_disk = [](const Stream& stream) -> std::optional<KeptStream> {
+    if (!stream.capture || !stream.capture->on_disk()) return std::nullopt;
+    return KeptStream{stream.capture->bytes(), stream.capture->truncated(), true, {}};
+  };
+  const auto out = on_disk(out_);
+  const auto err = on_disk(err_);
+  if (!out && !err) return;
+  note_outputs(record_, out, err);
+  host_.write_slot(slot_, record_);
+}
+
 void Program::tell_start() {
   if (std::exchange(settled_, true)) return;
   host_.send(RunStarted{order_.run, pid_, started_at_});
@@ -274,7 +294,10 @@ void Program::on_readable(Stream& stream) {
 
 /// True at its end.
 bool Program::drain(Stream& stream) {
-  if (stream.capture->drain() != Capture::Drain::end) return false;
+  const std::uint64_t before = stream.capture->bytes();
+  const auto drained = stream.capture->drain();
+  if (stream.capture->bytes() != before) note_output();
+  if (drained != Capture::Drain::end) return false;
   stream.watch.reset();
   stream.capture->close();
   return true;
@@ -345,6 +368,8 @@ void Program::end() {
   host_.secure(order_, ended);
   note_end(record_, ended);
   host_.write_slot(slot_, record_);
+  if (out_.capture && !ended.out->in_file) out_.capture->remove_copy();
+  if (err_.capture && !ended.err->in_file) err_.capture->remove_copy();
   host_.on_program_ended(*this, std::move(ended));
 }
 

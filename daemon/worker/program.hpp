@@ -58,6 +58,8 @@ class Program {
   /// lies in its pipes until it is drained at the end.
   void settle();
   void on_exit(const ChildExit& exit);
+  /// It has run for long: its output is not to end with this process, however little it is.
+  void write_out();
   /// Its daemon is gone: whoever asked is not answered any more.
   void forget_askers();
   /// Tells a new daemon of it, unless it has ended.
@@ -90,6 +92,8 @@ class Program {
   void tell_start();
   void on_readable(Stream& stream);
   bool drain(Stream& stream);
+  /// In the slot file: how much of the output lies on disk.
+  void note_output();
   void drain_all();
   [[nodiscard]] bool streams_at_end() const;
   void answer_parked();

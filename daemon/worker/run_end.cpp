@@ -24,20 +24,30 @@ int wait_status_of(const RunEnded& ended) { return ended.ending == Ending::signa
 
 }  // namespace
 
+void note_outputs(SlotRecord& record, const std::optional<KeptStream>& out, const std::optional<KeptStream>& err) {
+  record.flags = flags_of(out) | flags_of(err) << SlotRecord::of_stderr;
+  record.stdout_bytes = out ? out->bytes : 0;
+  record.stderr_bytes = err ? err->bytes : 0;
+}
+
 void note_end(SlotRecord& record, const RunEnded& ended) {
   record.state = SlotState::ended;
   record.status = ended.ending == Ending::not_started ? ended.code : wait_status_of(ended);
-  record.flags = flags_of(ended.out) | flags_of(ended.err) << SlotRecord::of_stderr;
+  note_outputs(record, ended.out, ended.err);
   if (ended.timed_out) record.flags |= SlotRecord::timed_out;
   if (ended.stopped) record.flags |= SlotRecord::stopped;
   if (ended.ending == Ending::not_started) record.flags |= SlotRecord::not_started;
   record.user_us = static_cast<std::uint64_t>(ended.user.count());
   record.system_us = static_cast<std::uint64_t>(ended.system.count());
   record.max_rss = ended.max_rss;
-  record.stdout_bytes = ended.out ? ended.out->bytes : 0;
-  record.stderr_bytes = ended.err ? ended.err->bytes : 0;
   record.started_at_us = ended.started_at.time_since_epoch().count();
   record.finished_at_us = ended.finished_at.time_since_epoch().count();
+}
+
+BegunRun begun_of(const SlotRecord& record) {
+  return {{record.job, record.attempt},
+          stream_of(record.flags, record.stdout_bytes),
+          stream_of(record.flags >> SlotRecord::of_stderr, record.stderr_bytes)};
 }
 
 RunEnded ended_of(const SlotRecord& record) {

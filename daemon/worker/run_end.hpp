@@ -8,10 +8,16 @@
 
 namespace stint::worker {
 
+/// Puts into the record of a run that goes on what of its output lies in files.
+void note_outputs(SlotRecord& record, const std::optional<KeptStream>& out, const std::optional<KeptStream>& err);
+
 /// Makes the record one of an ended run.
 void note_end(SlotRecord& record, const RunEnded& ended);
 
-/// The other way. Output that was not in a file died with its runner: its size is known, its content is not.
+/// What is known of a run that had begun when its runner died.
+[[nodiscard]] BegunRun begun_of(const SlotRecord& record);
+
+/// The same of one that had ended. Output that was not in a file died with its runner: its size is known, its content is not.
 [[nodiscard]] RunEnded ended_of(const SlotRecord& record);
 
 }  // namespace stint::worker

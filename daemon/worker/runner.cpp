@@ -51,6 +51,9 @@ constexpr std::size_t callers_max = 8;
 /// the buffer of a pipe, notices.
 constexpr Clock::duration settle_delay = 1ms;
 
+/// From when on the output of a program lies on disk, however little it is: it is to outlive its runner.
+constexpr Clock::duration write_out_delay = 1s;
+
 class Runner final : public ProgramHost {
  public:
   Runner(WorkerPlace place, Adopter& adopter);
@@ -91,6 +94,7 @@ class Runner final : public ProgramHost {
   void begin_waiting();
   void begin(Begin order, std::size_t slot);
   void settle_programs();
+  void write_outputs();
   void on_child_signal();
   void scan();
   void end_of_turn();
@@ -137,6 +141,12 @@ class Runner final : public ProgramHost {
   };
   std::deque<Fresh> fresh_;  // spawned, not settled, oldest first
   Timer settle_timer_{loop_, [this] { settle_programs(); }};
+  struct Young {
+    Run run;
+    Clock::time_point since;
+  };
+  std::deque<Young> young_;  // settled and perhaps over, oldest first
+  Timer write_out_timer_{loop_, [this] { write_outputs(); }};
   Timer room_timer_{loop_, [this] { begin_waiting(); }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn
   UniqueFd child_signals_;
@@ -334,9 +344,19 @@ void Runner::settle_programs() {
   const auto now = Clock::now();
   while (!fresh_.empty() && fresh_.front().since + settle_delay <= now) {
     fresh_.front().program->settle();
+    young_.push_back({fresh_.front().program->run(), fresh_.front().since});
     fresh_.pop_front();
   }
   if (!fresh_.empty()) settle_timer_.arm(fresh_.front().since + settle_delay);
+  if (!young_.empty() && !write_out_timer_.is_armed()) write_out_timer_.arm(young_.front().since + write_out_delay);
+}
+
+void Runner::write_outputs() {
+  const auto now = Clock::now();
+  for (; !young_.empty() && young_.front().since + write_out_delay <= now; young_.pop_front()) {
+    if (Program* program = find(young_.front().run)) program->write_out();
+  }
+  if (!young_.empty()) write_out_timer_.arm(young_.front().since + write_out_delay);
 }
 
 void Runner::on_child_signal() {

@@ -86,7 +86,7 @@ FoundRuns found_runs(const std::string& folder) {
   FoundRuns found;
   for (const SlotRecord& record : read_slots(folder + "/slots")) {
     if (record.state == SlotState::ended) found.ended.push_back(ended_of(record));
-    if (record.state == SlotState::begun) found.begun.push_back({record.job, record.attempt});
+    if (record.state == SlotState::begun) found.begun.push_back(begun_of(record));
   }
   return found;
 }

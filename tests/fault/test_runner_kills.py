@@ -142,6 +142,96 @@ def test_an_end_that_no_daemon_saw_counts(start, killed):
     assert_ran_once(ran)
 
 
+class Writers:
+    """Programs that have run for a while and have written: little and early, little and late, much, past their limit."""
+
+    SCRIPTS = {
+        "little": ("printf early; printf err >&2", {}, b"early"),
+        "late": ("sleep 1.2; printf late", {}, b"late"),
+        "much": ("seq 1 20000", {}, b"".join(b"%d\n" % n for n in range(1, 20_001))),
+        # Numbers of six bytes: the head is the first thousand bytes, the tail the last.
+        "past": ("seq -f %05.0f 0 9999", {"output_limit": 2_000}, None),
+        "silent": ("true", {}, b""),
+    }
+
+    def __init__(self, daemon, client):
+        self.gate = daemon.home / "gate"
+        self.jobs = {
+            name: client.submit(shell=f"{script}; while [ ! -e {self.gate} ]; do sleep 0.05; done; printf x", **more)
+            for name, (script, more, _) in self.SCRIPTS.items()
+        }
+        self.pids = {name: client.until_state(job, "running", "running")["pid"] for name, job in self.jobs.items()}
+        out = daemon.state / "out"
+        expected = {out / f"{job}.1.stdout" for name, job in self.jobs.items() if name != "silent"}
+        until(lambda: all(path.exists() and path.stat().st_size for path in expected), 10, "the outputs on disk")
+        client.until_output(self.jobs["late"], "late")
+
+    def check(self, client, tail=b""):
+        for name, (_, _, text) in self.SCRIPTS.items():
+            output = client.output(self.jobs[name])
+            if name == "past":
+                whole = b"".join(b"%05d\n" % n for n in range(10_000)) + tail
+                assert output == whole[:1_000] + whole[-1_000:], output
+            else:
+                assert output == text + tail, (name, output[-100:])
+        assert client.output(self.jobs["little"], of="stderr") == b"err"
+
+
+@pytest.mark.parametrize("daemon_too", [False, True])
+def test_what_a_lost_job_had_written_is_shown(start, daemon_too):
+    """Little output lies on disk, too, once its program has run for a second."""
+    daemon = start(process__slots=8, process__runners=2)
+    client = daemon.connect()
+    writers = Writers(daemon, client)
+    # The pipe's last bytes have been read when the slot file counts them.
+    until(lambda: noted_bytes(daemon, writers.jobs["past"]) == 60_000, 10, "the size in the slot file")
+    runners = {runner_of(pid) for pid in writers.pids.values()}
+    if daemon_too:
+        daemon.kill()
+    for runner in runners:
+        os.kill(runner, signal.SIGKILL)
+    if daemon_too:
+        daemon.launch()
+        daemon.until_serving()
+        client = daemon.connect()
+    for record in client.wait(*writers.jobs.values()):
+        assert record["outcome"] == "lost", record
+        if record["id"] == writers.jobs["past"]:
+            assert record["stdout"] == {"bytes": 60_000, "truncated": True}, record
+        elif record["id"] != writers.jobs["silent"]:
+            assert record["stdout"]["bytes"] == len(client.output(record["id"])) and not record["stdout"]["truncated"], record
+    writers.check(client)
+
+
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_written_out_and_each_byte_once(start, restarts):
+    """The result has all of it once, whatever lay on disk meanwhile, and little output is not left there."""
+    daemon = start(process__slots=8, process__runners=2)
+    client = daemon.connect()
+    writers = Writers(daemon, client)
+    for _ in range(restarts):
+        daemon.restart()
+        client = daemon.connect()
+    writers.gate.touch()
+    for record in client.wait(*writers.jobs.values()):
+        assert record["outcome"] == "succeeded", record
+    writers.check(client, tail=b"x")
+    left = {path.name for path in (daemon.state / "out").iterdir()}
+    assert left == {f"{writers.jobs['much']}.1.stdout"}, left
+    whole = {record["id"]: record for record in client.results(ids=list(writers.jobs.values()), output=True)}
+    assert whole[writers.jobs["late"]]["stdout"]["data"] == "latex"
+
+
+def noted_bytes(daemon, job):
+    """The size of standard output in a job's slot record: 8 bytes at offset 80; its id stands at 24."""
+    for path in daemon.state.glob("workers/*/slots"):
+        data = path.read_bytes()
+        for start in range(0, len(data), 128):
+            if int.from_bytes(data[start + 24 : start + 32], "little") == job:
+                return int.from_bytes(data[start + 80 : start + 88], "little")
+    return None
+
+
 def slot_states(daemon):
     """The state of each record in all slot files: two bytes at offset 6 of 128."""
     found = []

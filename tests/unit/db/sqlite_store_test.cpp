@@ -241,7 +241,8 @@ TEST(SqliteStore, ClosedOrNeverRecoveredItStillCallsBack) {
   store.close([&] { closed = true; });
   EXPECT_FALSE(closed);
   EXPECT_TRUE(loop.run_until([&] { return closed; }));
-  EXPECT_THROW(store.persist({}), std::logic_error);
+  store.persist({});  // to no effect
+  EXPECT_THROW(store.close([] {}), std::logic_error);
 }
 
 }  // namespace

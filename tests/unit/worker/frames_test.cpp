@@ -66,9 +66,12 @@ TEST(Frames, WhatATakeOverSays) {
   RunEnded ended;
   ended.run = {3, 1};
   ended.out = KeptStream{10, true, true, {}};
-  Swept swept{{{"runner-1", {{{2, 1}}, {ended}}}}, {{"runner-2", 99}}};
+  const BegunRun begun{{2, 1}, KeptStream{8, false, true, {}}, {}};
+  Swept swept{{{"runner-1", {{begun}, {ended}}}}, {{"runner-2", 99}}};
   swept = again(swept);
-  EXPECT_EQ(swept.workers[0].runs.begun, (std::vector<worker::Run>{{2, 1}}));
+  EXPECT_EQ(swept.workers[0].runs.begun.at(0).run, (worker::Run{2, 1}));
+  EXPECT_EQ(swept.workers[0].runs.begun[0].out->bytes, 8U);
+  EXPECT_FALSE(swept.workers[0].runs.begun[0].err);
   EXPECT_TRUE(swept.workers[0].runs.ended[0].out->in_file);
   EXPECT_EQ(swept.alive[0].name, "runner-2");
   EXPECT_EQ(swept.alive[0].pid, 99);

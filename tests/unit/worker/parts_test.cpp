@@ -12,6 +12,7 @@
 #include <random>
 
 #include "common/kept_output.hpp"
+#include "common/limits.hpp"
 #include "common/process_tree.hpp"
 #include "common/slot_file.hpp"
 #include "daemon/worker/capture.hpp"
@@ -82,6 +83,57 @@ TEST_F(Captures, KeepTheSameWhateverTheLimitAndTheChunks) {
     remove_kept_files(path("head"));
     EXPECT_TRUE(std::filesystem::is_empty(folder));
   }
+}
+
+/// A copy on disk, begun at any moment, is at each later one what a reader of the capture itself gets; and it goes.
+TEST_F(Captures, WrittenOutIsReadLikeTheRest) {
+  std::mt19937 random(20'261'125);
+  std::string text(200'000, '\0');
+  for (char& c : text) c = static_cast<char>(random());
+  for (const std::uint64_t limit : {1U, 2U, 999U, 50'000U, 65'536U, 65'537U, 150'000U, 1'000'000U}) {
+    for (const std::size_t asked_at : {0U, 1U, 700U, 64'000U, 120'000U}) {
+      Pipe pipe;
+      Capture capture(std::move(pipe.read), limit, path("head"));
+      if (asked_at == 0) capture.write_out();
+      EXPECT_TRUE(std::filesystem::is_empty(folder)) << "nothing has been written yet";
+      std::size_t at = 0;
+      const auto write_to = [&](std::size_t end) {
+        ASSERT_EQ(::write(pipe.write.get(), text.data() + at, end - at), static_cast<ssize_t>(end - at));
+        capture.drain();
+        at = end;
+      };
+      while (at < text.size()) {
+        const std::size_t end = std::min<std::size_t>(at + 1 + random() % 40'000, text.size());
+        if (at < asked_at && end >= asked_at) {
+          write_to(asked_at);
+          capture.write_out();
+        }
+        if (at < end) write_to(end);
+        if (at < asked_at) continue;
+        ASSERT_TRUE(capture.on_disk());
+        ASSERT_EQ(found_bytes(path("head"), at), at) << limit << " from " << asked_at;
+        for (std::uint64_t offset = 0; offset <= at; offset += 1 + at / 3) {
+          const KeptPiece expected = capture.read(offset, 10'000);
+          const KeptPiece got = read_kept_files(path("head"), at, offset, 10'000);
+          ASSERT_EQ(got.bytes, expected.bytes) << limit << " from " << asked_at << ": " << offset << " of " << at;
+          ASSERT_EQ(got.offset, expected.offset);
+        }
+      }
+      capture.close();
+      const KeptStream kept = capture.take_result();
+      EXPECT_EQ(kept.in_file, limit > limits::output_inline_bytes_max);
+      capture.remove_copy();
+      EXPECT_EQ(std::filesystem::is_empty(folder), !kept.in_file);
+      remove_kept_files(path("head"));
+    }
+  }
+  Pipe pipe;
+  Capture unwritable(std::move(pipe.read), 100, path("no folder/head"));
+  unwritable.write_out();
+  ASSERT_EQ(::write(pipe.write.get(), "12345", 5), 5);
+  unwritable.drain();
+  EXPECT_FALSE(unwritable.on_disk());
+  EXPECT_EQ(unwritable.read(0, 100).bytes, "12345");
 }
 
 TEST_F(Captures, SpilledIsReadLikeWhatWasInMemory) {
