@@ -124,6 +124,7 @@ using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetF
 struct Persist {
   PersistNumber number = 0;
   std::vector<Fact> facts;
+  bool patient = false;  ///< no slot stands idle meanwhile: it may wait a moment for others to be committed with
 };
 
 struct Start {

@@ -27,24 +27,28 @@ class Pace {
     mean_run_ = known_ ? mean_run_ + (seconds - mean_run_) / weight : seconds;
     known_ = true;
   }
-  void note_commit(Duration commit) { commit_ = commit; }
+  /// A slow one counts at once, so that slots do not idle while the disk is slow; quick ones are believed by and by.
+  void note_commit(Duration commit) {
+    const double seconds = std::max(to_seconds(commit), 0.0);
+    commit_ = seconds > commit_ ? seconds : commit_ + (seconds - commit_) / weight;
+  }
 
   /// Starts beyond `capacity` that are worth having: none where a slot's idle time would not be noticed.
   [[nodiscard]] std::uint32_t ahead(std::uint32_t capacity) const {
     if (!known_ || capacity == 0 || hops_ <= Duration::zero()) return 0;
-    const double worth = 2 * to_seconds(hops_ + commit_);
+    const double worth = 2 * (to_seconds(hops_) + commit_);
     if (worth * noticed < mean_run_) return 0;
     const double starts = std::ceil(worth * capacity / std::max(mean_run_, shortest_run));
     return static_cast<std::uint32_t>(std::min<double>(starts, ahead_max));
   }
 
  private:
-  static constexpr double weight = 16;           // runs that the mean looks back on
+  static constexpr double weight = 16;           // runs, and commits, that the mean looks back on
   static constexpr double noticed = 20;          // a twentieth of a run
   static constexpr double shortest_run = 20e-6;  // seconds
 
   Duration hops_;
-  Duration commit_{};
+  double commit_ = 0;
   double mean_run_ = 0;
   bool known_ = false;
 };

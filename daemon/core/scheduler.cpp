@@ -87,8 +87,9 @@ void Scheduler::on_ended(JobId id, Attempt attempt, EndReport report, Time now, 
   State& s = *state_;
   Job* const job = s.running(id, attempt);
   if (job == nullptr) return;
-  Step step(now, s.newest_persist, out);
   Permits& permits = s.lane(*job);
+  // Where starts were ahead, one of them has the slot already.
+  Step step(now, s.newest_persist, out, permits.ahead() > 0);
   s.finish_running(step, *job, std::move(report));
   s.stop_daemons(step);
   s.fill(step, permits);
@@ -113,8 +114,9 @@ void Scheduler::on_commit_time(Duration commit, Time now, Effects& out) {
   State& s = *state_;
   s.pace.note_commit(commit);
   s.set_allowance();
-  Step step(now, s.newest_persist, out);
-  s.fill(step, s.lanes[static_cast<std::size_t>(Lane::program)]);
+  Permits& programs = s.lanes[static_cast<std::size_t>(Lane::program)];
+  Step step(now, s.newest_persist, out, programs.ahead() > 0);
+  s.fill(step, programs);
 }
 
 CancelResult Scheduler::on_cancel(std::span<const JobId> ids, bool force, Time now, Effects& out) {

@@ -13,7 +13,8 @@ namespace stint::core {
 
 class Step {
  public:
-  Step(Time at, PersistNumber& newest, Effects& out) : now(at), newest_(newest), out_(out) {}
+  Step(Time at, PersistNumber& newest, Effects& out, bool patient = false)
+      : now(at), newest_(newest), out_(out), patient_(patient) {}
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
 
@@ -37,12 +38,13 @@ class Step {
   static constexpr auto none = static_cast<std::size_t>(-1);
 
   std::size_t open(PersistNumber number) {
-    out_.emplace_back(Persist{number, {}});
+    out_.emplace_back(Persist{number, {}, patient_});
     return out_.size() - 1;
   }
 
   PersistNumber& newest_;
   Effects& out_;
+  const bool patient_;
   std::size_t durable_ = none;  // where its Persist stands in out_
   std::size_t transient_ = none;
 };

@@ -9,6 +9,9 @@ namespace {
 /// So many facts that nobody waits for are worked off together.
 constexpr std::size_t lazy_operations_max = 4'096;
 
+/// How long patient facts wait for others: what is noticed by nobody, and several times what a commit costs.
+constexpr std::chrono::milliseconds patience{2};
+
 }  // namespace
 
 ThreadedStore::ThreadedStore(Post post, std::unique_ptr<Keeper> keeper) : post_(std::move(post)), keeper_(std::move(keeper)) {}
@@ -28,22 +31,27 @@ void ThreadedStore::on_commit(CommitCallback callback) { link_->on_commit = std:
 
 void ThreadedStore::on_failure(std::function<void(const std::string&)> callback) { link_->on_failure = std::move(callback); }
 
-void ThreadedStore::hand_over(Operation operation, bool wake) {
+void ThreadedStore::hand_over(Operation operation, Haste haste) {
   // As if the daemon had died just now: nothing was promised, for nothing is told that is not durable.
   if (closed_) return;
   bool notify = false;
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back(std::move(operation));
-    urgent_ = urgent_ || wake || queue_.size() >= lazy_operations_max;
-    notify = urgent_ && std::exchange(idle_, false);
+    urgent_ = urgent_ || haste == Haste::now || queue_.size() >= lazy_operations_max;
+    if (urgent_) {
+      notify = std::exchange(idle_, false);
+    } else if (haste == Haste::soon && !due_) {
+      due_ = std::chrono::steady_clock::now() + patience;
+      notify = idle_;
+    }
   }
   if (notify) wake_.notify_one();
 }
 
 void ThreadedStore::persist(core::Persist facts) {
-  const bool waited_for = facts.number != 0;
-  hand_over(std::move(facts), waited_for);
+  const Haste haste = facts.number == 0 ? Haste::none : facts.patient ? Haste::soon : Haste::now;
+  hand_over(std::move(facts), haste);
 }
 
 template <class Look, class Done>
@@ -51,7 +59,7 @@ void ThreadedStore::ask(Look look, Done done) {
   hand_over(Question([look = std::move(look), done = std::move(done)](const Catalogue& catalogue) -> std::function<void()> {
               return [done, answer = look(catalogue)]() mutable { done(std::move(answer)); };
             }),
-            true);
+            Haste::now);
 }
 
 void ThreadedStore::get(std::vector<JobId> ids, std::function<void(std::vector<Found>)> done) {
@@ -118,7 +126,8 @@ bool ThreadedStore::take(const std::stop_token& stop, std::vector<Operation>& op
   std::unique_lock lock(mutex_);
   idle_ = true;
   if (operations.empty()) {
-    wake_.wait(lock, stop, [this] { return urgent_; });
+    wake_.wait(lock, stop, [this] { return urgent_ || due_; });
+    if (due_) wake_.wait_until(lock, stop, *due_, [this] { return urgent_; });
   } else {
     wake_.wait_for(lock, stop, keeper_->retry_pause(), [this] { return urgent_; });
   }
@@ -132,6 +141,7 @@ bool ThreadedStore::take(const std::stop_token& stop, std::vector<Operation>& op
     queue_.clear();
   }
   urgent_ = false;
+  due_.reset();
   closed = std::move(closed_done_);
   return true;
 }

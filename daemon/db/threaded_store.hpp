@@ -1,14 +1,18 @@
 // The half of a Store that memory and disk have in common: a thread of its own, batches, and answers posted back.
 //
 // What piles up while one batch is worked on forms the next. Facts of non-durable jobs (Persist 0) wake nobody: they
-// wait for company or for a question. All calls on the I/O thread; `post` is called on the store's thread, once a batch.
+// wait for company or for a question. Patient ones wait for company, too, but for a moment only: a commit costs much the
+// same for one fact and for twenty. All calls on the I/O thread; `post` is called on the store's thread, once a batch.
 // Throws std::logic_error where it is used after close().
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -56,7 +60,8 @@ class ThreadedStore : public Store {
     bool alive = true;  // the store is still there; I/O thread only
   };
 
-  void hand_over(Operation operation, bool wake);
+  enum class Haste : std::uint8_t { none, soon, now };
+  void hand_over(Operation operation, Haste haste);
   template <class Look, class Done>
   void ask(Look look, Done done);
 
@@ -77,6 +82,7 @@ class ThreadedStore : public Store {
   std::vector<Operation> queue_;       // under mutex_
   bool idle_ = false;                  // the thread waits; under mutex_
   bool urgent_ = false;                // something in queue_ is waited for; under mutex_
+  std::optional<std::chrono::steady_clock::time_point> due_;  // until then the rest may wait; under mutex_
   std::function<void()> closed_done_;  // under mutex_
 
   std::jthread thread_;  // last: the first to go

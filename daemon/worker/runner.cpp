@@ -44,6 +44,10 @@ constexpr int spill_retries_max = 15;
 /// How soon it is tried again to begin what waits, where the disk has no room to note it.
 constexpr Clock::duration room_pause = 100ms;
 
+/// How long ends may wait to be told together, while there is more to run here: each message wakes the daemon and costs a
+/// commit there.
+constexpr Clock::duration report_delay = 2ms;
+
 /// Connections that have not said who they are. One more pushes out the oldest.
 constexpr std::size_t callers_max = 8;
 
@@ -64,7 +68,7 @@ class Runner final : public ProgramHost {
   void write_slot(std::size_t slot, const SlotRecord& record) override;
   void want_scan(Clock::duration delay) override;
   bool orphans_alive() override { return adopter_.orphans_alive(); }
-  void send(const RunStarted& frame) override { post(frame); }
+  void send(const RunStarted& frame) override { report(frame); }
   void send(const RunStopping& frame) override { post(frame); }
   void send(const Done& frame) override { post(frame); }
   void send(const Piece& frame) override { post(frame); }
@@ -85,6 +89,12 @@ class Runner final : public ProgramHost {
   void drop(Peer& peer);
   template <class Frame>
   void post(const Frame& frame) {
+    report(frame);
+    reports_wait_ = false;
+  }
+  /// Posts what may wait for company.
+  template <class Frame>
+  void report(const Frame& frame) {
     if (daemon_ != nullptr) daemon_->link.post(frame);
   }
   void on_begin(Begin order);
@@ -99,6 +109,8 @@ class Runner final : public ProgramHost {
   void scan();
   void end_of_turn();
   void flush();
+  /// What is to be told are starts and ends only, and the daemon need not hear of them yet.
+  [[nodiscard]] bool may_wait();
   /// The daemon is gone.
   void go_on_alone();
   /// Puts what would travel with an end into files; false where some could not be written.
@@ -148,6 +160,9 @@ class Runner final : public ProgramHost {
   std::deque<Young> young_;  // settled and perhaps over, oldest first
   Timer write_out_timer_{loop_, [this] { write_outputs(); }};
   Timer room_timer_{loop_, [this] { begin_waiting(); }};
+  bool reports_wait_ = true;     // of what is unsent, all may
+  std::size_t ends_unsent_ = 0;
+  Timer report_timer_{loop_, [this] { reports_wait_ = false; }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
@@ -393,7 +408,8 @@ bool Runner::spill_outputs(RunEnded& ended, std::uint64_t limit) {
 void Runner::on_program_ended(Program& program, RunEnded ended) {
   ended_.push_back(&program);
   ++free_slots_;
-  post(ended);
+  ++ends_unsent_;
+  report(ended);
   const Begin& order = program.order();
   if (daemon_ == nullptr && !order.durable) return slots_.give_back(program.slot());
   if (daemon_ == nullptr && !is_spilled(ended)) spill_soon();
@@ -447,12 +463,22 @@ void Runner::end_of_turn() {
 }
 
 void Runner::flush() {
-  if (daemon_ == nullptr || !daemon_->link.has_unsent()) return;
+  if (daemon_ == nullptr || !daemon_->link.has_unsent() || may_wait()) return;
+  reports_wait_ = true;
+  ends_unsent_ = 0;
+  report_timer_.cancel();
   switch (daemon_->link.flush()) {
     case PacketLink::Flush::done: return daemon_->watch->set_events(EPOLLIN);
     case PacketLink::Flush::blocked: return daemon_->watch->set_events(EPOLLIN | EPOLLOUT);
     case PacketLink::Flush::broken: return drop(*daemon_);
   }
+}
+
+// The daemon has to hear of ends early enough to send more: when half of what was here has ended.
+bool Runner::may_wait() {
+  if (!reports_wait_ || ends_unsent_ >= waiting_.size()) return false;
+  if (!report_timer_.is_armed()) report_timer_.arm_in(report_delay);
+  return true;
 }
 
 void Runner::go_on_alone() {
