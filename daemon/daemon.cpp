@@ -18,7 +18,7 @@ namespace {
 constexpr auto last_wait = std::chrono::seconds(10);
 
 /// From a program's end to the next start by way of the daemon, commits aside: three threads wake for it.
-constexpr Duration turnaround = std::chrono::microseconds(2'500);
+constexpr Duration turnaround = std::chrono::microseconds(6'000);
 
 constexpr int exit_store_failed = 1;
 

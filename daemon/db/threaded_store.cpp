@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t lazy_operations_max = 4'096;
 
 /// How long patient facts wait for others: what is noticed by nobody, and several times what a commit costs.
-constexpr std::chrono::milliseconds patience{2};
+constexpr std::chrono::milliseconds patience{5};
 
 }  // namespace
 

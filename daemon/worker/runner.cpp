@@ -46,7 +46,7 @@ constexpr Clock::duration room_pause = 100ms;
 
 /// How long ends may wait to be told together, while there is more to run here: each message wakes the daemon and costs a
 /// commit there.
-constexpr Clock::duration report_delay = 2ms;
+constexpr Clock::duration report_delay = 5ms;
 
 /// Connections that have not said who they are. One more pushes out the oldest.
 constexpr std::size_t callers_max = 8;
