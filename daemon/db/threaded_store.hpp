@@ -79,11 +79,11 @@ class ThreadedStore : public Store {
 
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::vector<Operation> queue_;       // under mutex_
-  bool idle_ = false;                  // the thread waits; under mutex_
-  bool urgent_ = false;                // something in queue_ is waited for; under mutex_
+  std::vector<Operation> queue_;                              // under mutex_
+  bool idle_ = false;                                         // the thread waits; under mutex_
+  bool urgent_ = false;                                       // something in queue_ is waited for; under mutex_
   std::optional<std::chrono::steady_clock::time_point> due_;  // until then the rest may wait; under mutex_
-  std::function<void()> closed_done_;  // under mutex_
+  std::function<void()> closed_done_;                         // under mutex_
 
   std::jthread thread_;  // last: the first to go
 };

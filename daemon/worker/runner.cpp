@@ -160,7 +160,7 @@ class Runner final : public ProgramHost {
   std::deque<Young> young_;  // settled and perhaps over, oldest first
   Timer write_out_timer_{loop_, [this] { write_outputs(); }};
   Timer room_timer_{loop_, [this] { begin_waiting(); }};
-  bool reports_wait_ = true;     // of what is unsent, all may
+  bool reports_wait_ = true;  // of what is unsent, all may
   std::size_t ends_unsent_ = 0;
   Timer report_timer_{loop_, [this] { reports_wait_ = false; }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn

@@ -18,6 +18,17 @@ TEST(Pace, AsManyAsEndInTwiceTheTurnaround) {
   EXPECT_EQ(pace.ahead(4), Pace::ahead_max);
 }
 
+TEST(Pace, ASlowCommitCountsAtOnceAndQuickOnesByAndBy) {
+  Pace pace(1ms);
+  pace.note_run(2ms);
+  pace.note_commit(3ms);
+  ASSERT_EQ(pace.ahead(4), 16U);
+  pace.note_commit(1ms);
+  EXPECT_EQ(pace.ahead(4), 16U);
+  for (int i = 0; i < 100; ++i) pace.note_commit(1ms);
+  EXPECT_EQ(pace.ahead(4), 9U);
+}
+
 TEST(Pace, NoneWhereAnIdleSlotWouldNotBeNoticed) {
   Pace pace(1ms);
   pace.note_run(41ms);
@@ -45,6 +56,17 @@ class AheadTest : public SchedulerTest {
     return made;
   }
 };
+
+TEST_F(AheadTest, WhatNoSlotWaitsForMayWaitForCompany) {
+  const JobId first = submit(program(0), 2, Lane::program);
+  EXPECT_FALSE(effects<Persist>().back().patient) << "slots wait for a start";
+  started(first);
+  ended(first, exited(0));
+  EXPECT_TRUE(effects<Persist>().back().patient) << "the one that was ahead has the slot";
+  started(first + 1);
+  ended(first + 1, exited(0));
+  EXPECT_FALSE(effects<Persist>().back().patient) << "nobody is ahead: the slot is idle";
+}
 
 TEST_F(AheadTest, IsQueuedForEverybodyOutsideUntilItBegins) {
   const JobId first = submit(program(0), 2, Lane::program);

@@ -63,6 +63,28 @@ class MemoryStoreTest : public testing::Test {
   std::size_t commits_ = 0;
 };
 
+TEST_F(MemoryStoreTest, PatientFactsAreCommittedTogetherAndSoon) {
+  make();
+  for (core::PersistNumber number = 1; number <= 50; ++number) {
+    core::Persist persist = finish(number, number, number);
+    persist.patient = true;
+    store_->persist(std::move(persist));
+  }
+  ASSERT_TRUE(loop_.run_until([&] { return durable_ == 50; })) << "although nothing urgent came after them";
+  // A machine that stands still in the middle of the loop may cost another commit.
+  EXPECT_LE(commits_, 3U);
+}
+
+TEST_F(MemoryStoreTest, AnUrgentFactTakesThePatientOnesAlong) {
+  make();
+  core::Persist patient = finish(1, 5, 1);
+  patient.patient = true;
+  store_->persist(std::move(patient));
+  store_->persist(submit(2, 6, 1));
+  ASSERT_TRUE(loop_.run_until([&] { return durable_ == 2; }));
+  EXPECT_EQ(commits_, 1U);
+}
+
 TEST_F(MemoryStoreTest, AnswersLaterAndSeesWhatWasHandedOver) {
   make();
   store_->persist(submit(1, 5, 1));
