@@ -17,7 +17,7 @@ namespace {
 /// From SIGKILL for everything to giving up on threads whose task ignores its stop token.
 constexpr auto last_wait = std::chrono::seconds(10);
 
-/// From a program's end to the next start by way of the daemon, commits aside: three threads wake for it.
+/// From a program's end to the next start by way of the daemon, commits aside: the runner tells of it in company.
 constexpr Duration turnaround = std::chrono::microseconds(6'000);
 
 constexpr int exit_store_failed = 1;
