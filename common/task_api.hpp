@@ -75,11 +75,14 @@ struct Task {
   /// The coroutine never computes for longer than some microseconds between awaits, so it may run on the daemon's own
   /// I/O thread. For built-in tasks only.
   bool inline_coroutine = false;
+  /// The blocking form never waits, reports no progress and is over within some microseconds, so the coroutine executor
+  /// calls it on the I/O thread as it is: a coroutine would cost more than it does. For built-in tasks only.
+  bool instant = false;
 
   /// Where it can run; the first is the default.
   [[nodiscard]] std::vector<ExecutorKind> executors() const {
     std::vector<ExecutorKind> kinds;
-    if (coroutine) kinds.push_back(ExecutorKind::coroutine);
+    if (coroutine || instant) kinds.push_back(ExecutorKind::coroutine);
     if (blocking) {
       kinds.push_back(ExecutorKind::thread);
       kinds.push_back(ExecutorKind::process);

@@ -35,6 +35,7 @@ CoroutineExecutor::~CoroutineExecutor() {
 }
 
 CoroutineExecutor::RunPtr CoroutineExecutor::make_run(Order order, const Task* task) const {
+  if (task != nullptr && task->instant) return std::make_shared<TaskRun>(std::move(order), task);
   auto* self = const_cast<CoroutineExecutor*>(this);
   const bool on_io = task != nullptr && task->inline_coroutine;
   return std::make_shared<Run>(std::move(order), task, on_io ? self->io() : self->second_, on_io);
@@ -45,6 +46,7 @@ void CoroutineExecutor::spawn_thread() {
 }
 
 void CoroutineExecutor::launch(const RunPtr& run) {
+  if (run->task->instant) return run_instantly(run);
   const auto coroutine = std::static_pointer_cast<Run>(run);
   if (coroutine->is_inline) {
     begin(coroutine);
@@ -52,6 +54,14 @@ void CoroutineExecutor::launch(const RunPtr& run) {
     spawn_thread();
     begins_.put(coroutine);
   }
+}
+
+void CoroutineExecutor::run_instantly(const RunPtr& run) {
+  TaskContext context;
+  context.job = run->order.id;
+  context.attempt = run->order.attempt;
+  began(run, {wall_now(), {}, {}});
+  ended(run, run_blocking_task(*run->task, context, run->args_text()), wall_now());
 }
 
 void CoroutineExecutor::begin(const CoroutinePtr& run) {
@@ -103,6 +113,7 @@ void CoroutineExecutor::receive(Event event) {
 }
 
 void CoroutineExecutor::ask_to_stop(const RunPtr& run) {
+  if (run->task->instant) return;  // over before anybody could wait for it
   // By a post of its own, so that nothing is resumed inside a call of the engine's; behind the post that begins it.
   const auto coroutine = std::static_pointer_cast<Run>(run);
   boost::asio::post(coroutine->context, [coroutine] {

@@ -1,7 +1,8 @@
 // Runs the coroutine form of tasks: tens of thousands at once on two threads.
 //
-// Tasks marked inline share the daemon's own io_context, so a no-op costs no change of thread; all others have a second
-// io_context with a thread of its own, so that what they compute holds up nobody's requests. Cancel and timeout set the
+// Tasks marked inline share the daemon's own io_context, so a short wait costs no change of thread, and instant ones are
+// plain calls there; all others have a second io_context with a thread of its own, so that what they compute holds up
+// nobody's requests. Cancel and timeout set the
 // run's stop token and emit its cancellation signal, both on the coroutine's own context; the executor owns every
 // coroutine and `close` waits for all. I/O thread only.
 #pragma once
@@ -36,7 +37,7 @@ class CoroutineExecutor final : public TaskExecutor {
   };
 
   [[nodiscard]] RunPtr make_run(Order order, const Task* task) const override;
-  [[nodiscard]] bool can_run(const Task& task) const override { return static_cast<bool>(task.coroutine); }
+  [[nodiscard]] bool can_run(const Task& task) const override { return task.coroutine || task.instant; }
   void launch(const RunPtr& run) override;
   void ask_to_stop(const RunPtr& run) override;
   void release(std::function<void()> done) override;
@@ -46,6 +47,7 @@ class CoroutineExecutor final : public TaskExecutor {
   void tell(Event event);
   // On the I/O thread.
   void receive(Event event);
+  void run_instantly(const RunPtr& run);
   void spawn_thread();
 
   Mailbox<Event> events_;

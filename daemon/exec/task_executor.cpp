@@ -1,8 +1,15 @@
 #include "daemon/exec/task_executor.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 namespace stint::exec {
+namespace {
+
+/// Others have their turn between: an instant task is over when it is launched.
+constexpr std::size_t launches_a_turn = 128;
+
+}  // namespace
 
 TaskExecutor::TaskExecutor(boost::asio::io_context& io, Observer& observer, const TaskRegistry& tasks)
     : io_(io), observer_(observer), tasks_(tasks), work_(io.get_executor()), deadlines_(io, [this](Deadlines::Entry entry) {
@@ -17,17 +24,20 @@ void TaskExecutor::start(Order order) {
   RunPtr run = make_run(std::move(order), task);
   runs_.insert_or_assign(id, run);
   fresh_.push_back(std::move(run));
-  if (fresh_.size() == 1) {
-    boost::asio::post(io_, [this, alive = alive_] {
-      if (*alive) launch_fresh();
-    });
-  }
+  if (fresh_.size() == 1) launch_soon();
+}
+
+void TaskExecutor::launch_soon() {
+  boost::asio::post(io_, [this, alive = alive_] {
+    if (*alive) launch_fresh();
+  });
 }
 
 void TaskExecutor::launch_fresh() {
-  std::vector<RunPtr> burst;
-  burst.swap(fresh_);
-  for (const RunPtr& run : burst) {
+  // What is launched stays at the front until the turn is over, so that what it starts posts no turn of its own.
+  const std::size_t count = std::min(launches_a_turn, fresh_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const RunPtr run = std::move(fresh_[i]);
     if (run->stopped) {
       ended(run, task_failed("stopped", "the task was stopped before it began"), wall_now());
     } else if (run->task == nullptr || !can_run(*run->task)) {
@@ -39,6 +49,8 @@ void TaskExecutor::launch_fresh() {
       launch(run);
     }
   }
+  fresh_.erase(fresh_.begin(), fresh_.begin() + static_cast<std::ptrdiff_t>(count));
+  if (!fresh_.empty()) launch_soon();
 }
 
 void TaskExecutor::stop(JobId id, Attempt attempt, bool force) {

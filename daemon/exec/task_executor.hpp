@@ -8,6 +8,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -85,6 +86,7 @@ class TaskExecutor : public Executor {
   [[nodiscard]] boost::asio::io_context& io() { return io_; }
 
  private:
+  void launch_soon();
   void launch_fresh();
   void on_due(Deadlines::Entry entry);
   void ask(const RunPtr& run);
@@ -97,7 +99,7 @@ class TaskExecutor : public Executor {
   /// The context must not run dry while threads are at work for it.
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   boost::unordered_flat_map<JobId, RunPtr> runs_;
-  std::vector<RunPtr> fresh_;  // started, not yet launched: launched together by one post
+  std::deque<RunPtr> fresh_;  // started, not yet launched: so many together by one post
   Deadlines deadlines_;
   std::size_t held_ = 0;
   bool closing_ = false;

@@ -31,11 +31,7 @@ Task fail_task() {
                      {"kind", "string", "the error's kind; default failed", false},
                      {"crash", "boolean", "die of SIGSEGV instead; executor process only", false}};
   task.blocking = [](const TaskContext& context, const nlohmann::json& args) -> nlohmann::json { fail(context, args); };
-  task.coroutine = [](const TaskContext& context, const nlohmann::json& args) -> boost::asio::awaitable<nlohmann::json> {
-    fail(context, args);
-    co_return nullptr;
-  };
-  task.inline_coroutine = true;
+  task.instant = true;
   return task;
 }
 

@@ -22,9 +22,10 @@ JobSpec task_job(const std::string& task, std::string args) {
 }
 
 TaskSubject::TaskSubject(TaskPlace place, boost::asio::io_context& io, exec::Observer& observer) : place_(place) {
-  register_test_tasks(tasks_, place == TaskPlace::coroutine_inline);
+  register_test_tasks(tasks_, place == TaskPlace::coroutine_inline, place == TaskPlace::coroutine_instant);
   switch (place) {
     case TaskPlace::thread: executor_ = std::make_unique<exec::ThreadExecutor>(io, observer, tasks_, threads); break;
+    case TaskPlace::coroutine_instant:
     case TaskPlace::coroutine_inline:
     case TaskPlace::coroutine_second: executor_ = std::make_unique<exec::CoroutineExecutor>(io, observer, tasks_); break;
     case TaskPlace::host:
@@ -86,8 +87,9 @@ std::vector<SubjectMaker> task_subjects() {
                           return std::make_unique<TaskSubject>(place, io, observer);
                         }};
   };
-  return {maker("thread", TaskPlace::thread), maker("coroutine_inline", TaskPlace::coroutine_inline),
-          maker("coroutine_second", TaskPlace::coroutine_second), maker("host", TaskPlace::host)};
+  return {maker("thread", TaskPlace::thread), maker("coroutine_instant", TaskPlace::coroutine_instant),
+          maker("coroutine_inline", TaskPlace::coroutine_inline), maker("coroutine_second", TaskPlace::coroutine_second),
+          maker("host", TaskPlace::host)};
 }
 
 }  // namespace stint::test

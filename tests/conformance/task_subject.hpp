@@ -8,7 +8,7 @@
 
 namespace stint::test {
 
-enum class TaskPlace { thread, coroutine_inline, coroutine_second, host };
+enum class TaskPlace { thread, coroutine_instant, coroutine_inline, coroutine_second, host };
 
 class TaskSubject final : public Subject {
  public:

@@ -4,6 +4,6 @@
 
 int main() {
   stint::TaskRegistry tasks;
-  stint::test::register_test_tasks(tasks, false);
+  stint::test::register_test_tasks(tasks, false, false);
   return stint::worker::host_main(3, tasks);
 }

@@ -16,14 +16,22 @@ namespace {
 using boost::asio::awaitable;
 using nlohmann::json;
 
+/// Adds the same function as a coroutine.
+Task with_coroutine(Task task) {
+  task.coroutine = [body = task.blocking](const TaskContext& context, const json& args) -> awaitable<json> {
+    co_return body(context, args);
+  };
+  task.instant = false;
+  return task;
+}
+
 /// A task whose both forms are one function.
 Task simple(const std::string& name, std::function<json(const TaskContext&, const json&)> body) {
   Task task;
   task.name = name;
   task.description = "for tests";
-  task.blocking = body;
-  task.coroutine = [body](const TaskContext& context, const json& args) -> awaitable<json> { co_return body(context, args); };
-  return task;
+  task.blocking = std::move(body);
+  return with_coroutine(std::move(task));
 }
 
 Task stubborn() {
@@ -60,10 +68,12 @@ json deep(const TaskContext&, const json& args) {
 
 }  // namespace
 
-void register_test_tasks(TaskRegistry& registry, bool on_io) {
-  std::vector<Task> all{tasks::sleep_task(),      tasks::echo_task(),     tasks::fail_task(),
-                        tasks::digest_task(),     tasks::spin_task(),     stubborn(),
+void register_test_tasks(TaskRegistry& registry, bool on_io, bool instant) {
+  std::vector<Task> all{tasks::sleep_task(),      tasks::digest_task(),   tasks::spin_task(),  stubborn(),
                         simple("report", report), simple("flood", flood), simple("deep", deep)};
+  for (Task each : {tasks::echo_task(), tasks::fail_task()}) {
+    all.push_back(instant ? std::move(each) : with_coroutine(std::move(each)));
+  }
   all.push_back(simple("produce", [](const TaskContext&, const json& args) -> json {
     return std::string(args.at("bytes").get<std::size_t>() - 2, 'x');  // less the quotes
   }));
