@@ -242,7 +242,12 @@ void FactWriter::trim_labels() {
 void FactWriter::forget(const core::ForgetFact& fact) {
   std::vector<JobId> gone;
   for (const JobId id : fact.ids) {
-    bool known = catalogue_.forget_transient(id);
+    // What is not durable has no row at all.
+    if (catalogue_.forget_transient(id)) {
+      gone.push_back(id);
+      continue;
+    }
+    bool known = false;
     std::optional<std::int64_t> spec;
     {
       const ResetAtEnd reset(forget_);

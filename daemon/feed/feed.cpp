@@ -1,5 +1,7 @@
 #include "daemon/feed/feed.hpp"
 
+#include <algorithm>
+
 #include "daemon/feed/cursor_stream.hpp"
 #include "daemon/feed/events.hpp"
 #include "daemon/feed/hub.hpp"
@@ -195,8 +197,7 @@ void Feed::close() {
 
 std::uint64_t Feed::newest_event() const { return state_->log.newest(); }
 bool Feed::awaits(const core::FinishedJob& job) const {
-  const auto& entries = state_->hub.entries;
-  return std::any_of(entries.begin(), entries.end(), [&job](const auto& entry) { return entry.second->awaits(job); });
+  return std::ranges::any_of(state_->hub.results, [&job](const ResultStream* stream) { return stream->awaits(job); });
 }
 
 std::size_t Feed::open_count() const { return state_->hub.entries.size(); }

@@ -23,6 +23,7 @@ namespace stint::feed {
 [[nodiscard]] inline Error going() { return {ErrorKind::draining, "the daemon is shutting down"}; }
 
 struct Hub;
+class ResultStream;
 
 /// Told of the jobs that it is registered for.
 class Watcher {
@@ -46,8 +47,6 @@ class Entry : public Watcher {
 
   /// The sink has room again.
   virtual void resume() {}
-  /// It has this finished job still to hand over, and will ask the store for it.
-  [[nodiscard]] virtual bool awaits(const core::FinishedJob& /*job*/) const { return false; }
   /// Ends it with a word to whoever opened it: cancelled, timed_out, draining.
   virtual void stop(StreamEnd reason) = 0;
   /// Takes it out of the indexes that it is in.
@@ -147,8 +146,9 @@ struct Hub {
   JobWatches by_job;
   LabelWatches<std::string> by_group;
   LabelWatches<std::uint32_t> by_user;
-  std::vector<StreamId> drains;  ///< calls that wait for a drain
-  std::vector<Watcher*> ending;  ///< streams of groups without unfinished members that wait for what is not announced
+  std::vector<StreamId> drains;        ///< calls that wait for a drain
+  std::vector<ResultStream*> results;  ///< all open streams of results
+  std::vector<Watcher*> ending;        ///< streams of groups without unfinished members that wait for what is not announced
 
   boost::unordered_flat_map<StreamId, std::unique_ptr<Entry>> entries;
   std::vector<std::unique_ptr<Entry>> retired;

@@ -3,6 +3,7 @@
 namespace stint::feed {
 
 void ResultStream::begin() {
+  hub_.results.push_back(this);
   const auto& group = options_.selection.group;
   if (!group) {
     if (!options_.selection.ids) hub_.by_user.add(options_.selection.uid, this);
@@ -20,6 +21,7 @@ void ResultStream::begin() {
 }
 
 void ResultStream::unwatch() {
+  std::erase(hub_.results, this);
   if (options_.selection.group) {
     hub_.by_group.remove(*options_.selection.group, this);
   } else if (!options_.selection.ids) {

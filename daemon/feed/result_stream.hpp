@@ -24,6 +24,8 @@ class ResultStream : public Entry {
   void stop(StreamEnd reason) final;
   void unwatch() override;
   void on_vanished(JobId first, std::uint64_t count) override;
+  /// It has this finished job still to hand over, and will ask the store for it.
+  [[nodiscard]] virtual bool awaits(const core::FinishedJob& job) const = 0;
 
   /// Tells of the end where there is nothing left to come; called after whatever may have changed that.
   void settle();
