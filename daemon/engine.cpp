@@ -12,6 +12,9 @@ namespace {
 /// Input for a job that has not begun, held for it; past it job.input answers `limit_exceeded`.
 constexpr std::size_t parked_input_bytes_max = limits::input_chunk_bytes_max;
 
+/// Room for effects that is kept between steps; a large submit takes more and gives it back.
+constexpr std::size_t effects_kept_max = 4'096;
+
 Error not_started() { return {ErrorKind::conflict, "the job has not started: it has no process to signal"}; }
 Error has_finished() { return {ErrorKind::conflict, "the job has finished"}; }
 Error no_such_job(JobId id) { return {ErrorKind::not_found, "no job " + std::to_string(id)}; }
@@ -96,18 +99,19 @@ Engine::~Engine() = default;
 void Engine::settle() {
   if (settling_) return;
   settling_ = true;
-  for (std::size_t i = 0; i < effects_.size(); ++i) {
-    // Performing one may append others, so it is taken out first.
-    core::Effect effect = std::move(effects_[i]);
-    perform(std::move(effect));
+  while (!effects_.empty()) {
+    // Performing one may append others: they come next.
+    performing_.swap(effects_);
+    for (core::Effect& effect : performing_) perform(effect);
+    performing_.clear();
+    if (performing_.capacity() > effects_kept_max) performing_.shrink_to_fit();
   }
-  effects_.clear();
   settling_ = false;
   feed_.jobs_moved();
   look_for_idle();
 }
 
-void Engine::perform(core::Effect effect) {
+void Engine::perform(core::Effect& effect) {
   if (auto* persist = std::get_if<core::Persist>(&effect)) {
     if (timed_ == 0 && persist->number != 0) {
       timed_ = persist->number;
@@ -130,13 +134,13 @@ void Engine::perform(core::Effect effect) {
       },
       effect);
   if (after <= durable_) {
-    release(std::move(effect));
+    release(effect);
   } else {
     held_.add(after, std::move(effect));
   }
 }
 
-void Engine::release(core::Effect effect) {
+void Engine::release(const core::Effect& effect) {
   if (const auto* start = std::get_if<core::Start>(&effect)) {
     begin(*start);
   } else if (const auto* recall = std::get_if<core::Recall>(&effect)) {
@@ -175,7 +179,7 @@ void Engine::on_commit(const db::CommitResult& result) {
     if (auto* answer = std::get_if<Held::Answer>(&*thing)) {
       (*answer)(std::nullopt);
     } else {
-      release(std::move(std::get<core::Effect>(*thing)));
+      release(std::get<core::Effect>(*thing));
     }
   }
   scheduler_.on_durable(durable_);

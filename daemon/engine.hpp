@@ -107,8 +107,8 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   };
 
   void settle();
-  void perform(core::Effect effect);
-  void release(core::Effect effect);
+  void perform(core::Effect& effect);
+  void release(const core::Effect& effect);
   void begin(const core::Start& start);
   void on_commit(const db::CommitResult& result);
   void refuse(core::PersistNumber number, const std::string& reason);
@@ -134,7 +134,8 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   std::array<exec::Executor*, core::lane_count> executors_{};
   Offload offload_;
 
-  core::Effects effects_;  // not yet performed; grows while it is worked off
+  core::Effects effects_;     // not yet performed
+  core::Effects performing_;  // being performed, which appends to effects_
   bool settling_ = false;
   Held held_;  // waiting for their Persist
   core::PersistNumber durable_ = 0;
