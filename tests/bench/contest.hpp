@@ -27,10 +27,13 @@ struct Setup {
   std::string socket;              ///< of the daemon
   std::string beanstalkd;          ///< socket of a beanstalkd, empty where there is none
   std::string durable_beanstalkd;  ///< of one that syncs each job to its log
+  std::string redis;               ///< of a Redis that syncs before it answers, empty where there is none
+  std::string stintd;              ///< the program, for rows with a daemon of their own
   int rounds = 5;
   int slots = 2;
   int programs = 5'000;
   int noops = 50'000;
+  int backlog = 1'000'000;
 };
 
 /// The table on standard output.
@@ -44,6 +47,10 @@ void print_ratio(const std::string& name, double ratio, const std::string& goal,
 void run_programs(const Setup& setup, const std::vector<std::string>& command);
 void run_noop(const Setup& setup);
 void run_durable_noop(const Setup& setup);
+void run_redis(const Setup& setup);
+void run_backlog(const Setup& setup);
+void run_restart(const Setup& setup);
+void run_idle(const Setup& setup);
 void run_round_trip(const Setup& setup);
 void run_follow(const Setup& setup);
 /// The program whose output `run_follow` follows: prints the time now and then.

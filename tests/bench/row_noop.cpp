@@ -93,6 +93,22 @@ double beanstalkd(const Setup& setup, const std::string& path) {
   return setup.noops / (now_seconds() - begun);
 }
 
+/// A queue from which nothing is lost: pushed, moved to a list of those that are being worked on, and removed from that.
+double redis(const Setup& setup) {
+  LineSocket socket(setup.redis);
+  constexpr int lines_a_job = 4;  // the number pushed, the value moved (two lines), the number removed
+  const double begun = now_seconds();
+  int sent = 0;
+  for (int lines = 0; lines < setup.noops * lines_a_job;) {
+    for (; sent < setup.noops && sent - lines / lines_a_job < window; ++sent) {
+      socket.out() += "LPUSH queue 1\r\nRPOPLPUSH queue begun\r\nLREM begun 1 1\r\n";
+    }
+    std::optional<std::string_view> line = socket.line();
+    for (; line; line = socket.line_at_hand(), ++lines) require(!line->starts_with('-'), *line);
+  }
+  return setup.noops / (now_seconds() - begun);
+}
+
 void contest(const Setup& setup, bool durable, const std::string& rival, double goal) {
   std::vector<Contestant> contestants{{"submit_many", [&] { return submit_many(setup, durable); }},
                                       {"run", [&] { return run_calls(setup, durable); }}};
@@ -122,6 +138,20 @@ void run_durable_noop(const Setup& setup) {
   fewer.noops = std::max(1, setup.noops / 5);  // each of beanstalkd's waits for the disk
   print_title("no-op tasks, pipelined, durable: " + std::to_string(fewer.noops) + "; beanstalkd with -b and -f0");
   contest(fewer, true, setup.durable_beanstalkd, 20);
+}
+
+void run_redis(const Setup& setup) {
+  print_title("no-op tasks, pipelined, durable, beside Redis with appendfsync always: " + std::to_string(setup.noops));
+  if (setup.redis.empty()) return print_title("  redis-server is not installed: no comparison");
+  const auto rates = compete({{"submit_many", [&] { return submit_many(setup, true); }},
+                              {"run", [&] { return run_calls(setup, true); }},
+                              {"redis", [&] { return redis(setup); }}},
+                             setup.rounds);
+  print_figure("stint, job.submit_many + job.results", rates[0], "tasks/s");
+  print_figure("stint, job.run pipelined", rates[1], "tasks/s");
+  print_figure("Redis, LPUSH + RPOPLPUSH + LREM", rates[2], "jobs/s");
+  print_beside("submit_many : Redis", rates[0] / rates[2]);
+  print_beside("job.run : Redis", rates[1] / rates[2]);
 }
 
 }  // namespace stint::bench
