@@ -17,7 +17,7 @@
 namespace stint::bench {
 namespace {
 
-constexpr int window = 1'000;
+constexpr int unanswered_max = 1'000;
 constexpr int jobs_a_call = 10'000;
 constexpr int jobs_a_round = 10'000;
 constexpr std::size_t job_bytes = 200;
@@ -63,7 +63,7 @@ double submit_rate(LineSocket& socket) {
   const double begun = now_seconds();
   int sent = 0;
   for (int answered = 0; answered < jobs_a_round;) {
-    for (; sent < jobs_a_round && sent - answered < window; ++sent) {
+    for (; sent < jobs_a_round && sent - answered < unanswered_max; ++sent) {
       socket.out().append(R"({"jsonrpc":"2.0","id":1,"method":"job.submit","params":{"job":)");
       socket.out().append(job(sent, "round")).append("}}\n");
     }
