@@ -164,11 +164,14 @@ void refuse_double_keys(Value value, const Step* path) {
   }
 }
 
+/// Room for a comma, any number and a fraction.
+using Digits = std::array<char, 40>;
+
+/// Writes the digits at `at`; returns where they end.
 template <class Number, class... Format>
-void append_number(std::string& out, Number value, Format... format) {
-  std::array<char, 32> digits;
-  const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), value, format...);
-  out.append(digits.data(), result.ptr);
+std::size_t put_number(Digits& piece, std::size_t at, Number value, Format... format) {
+  const auto result = std::to_chars(piece.data() + at, piece.data() + piece.size(), value, format...);
+  return static_cast<std::size_t>(result.ptr - piece.data());
 }
 
 constexpr std::array<bool, 256> needs_escape = [] {
@@ -305,44 +308,43 @@ void append_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-void Writer::integer(std::int64_t value) {
+void Writer::string(std::string_view text) {
   separate();
-  append_number(out_, value);
+  append_string(out_, text);
+}
+
+void Writer::integer(std::int64_t value) {
+  Digits piece{','};
+  append(piece.data(), put_number(piece, 1, value));
 }
 
 void Writer::unsigned_integer(std::uint64_t value) {
-  separate();
-  append_number(out_, value);
+  Digits piece{','};
+  append(piece.data(), put_number(piece, 1, value));
 }
 
 void Writer::real(double value) {
-  separate();
-  if (std::isfinite(value)) {
-    // Without an exponent a large value would read as an integer that no 64 bits hold.
-    constexpr double plain_max = 1e15;
-    if (std::abs(value) < plain_max) {
-      append_number(out_, value);
-    } else {
-      append_number(out_, value, std::chars_format::scientific);
-    }
-  } else {
-    out_ += "null";
-  }
+  if (!std::isfinite(value)) return null();
+  Digits piece{','};
+  // Without an exponent a large value would read as an integer that no 64 bits hold.
+  constexpr double plain_max = 1e15;
+  append(piece.data(),
+         std::abs(value) < plain_max ? put_number(piece, 1, value) : put_number(piece, 1, value, std::chars_format::scientific));
 }
 
 void Writer::seconds(Duration value) {
-  separate();
+  Digits piece{',', '-'};
   const std::int64_t micros = value.count();
-  if (micros < 0) out_ += '-';
   const auto magnitude = micros < 0 ? 0 - static_cast<std::uint64_t>(micros) : static_cast<std::uint64_t>(micros);
-  append_number(out_, magnitude / 1'000'000);
-  auto fraction = magnitude % 1'000'000;
-  if (fraction == 0) return;
-  std::array<char, 7> digits{'.'};
-  for (std::size_t i = 6; i > 0; --i, fraction /= 10) digits[i] = static_cast<char>('0' + fraction % 10);
-  std::size_t length = 7;
-  while (digits[length - 1] == '0') --length;
-  out_.append(digits.data(), length);
+  std::size_t size = put_number(piece, micros < 0 ? 2 : 1, magnitude / 1'000'000);
+  if (auto fraction = magnitude % 1'000'000; fraction != 0) {
+    constexpr std::size_t places = 6;
+    for (std::size_t i = places; i > 0; --i, fraction /= 10) piece[size + i] = static_cast<char>('0' + fraction % 10);
+    piece[size] = '.';
+    size += places + 1;
+    while (piece[size - 1] == '0') --size;
+  }
+  append(piece.data(), size);
 }
 
 }  // namespace stint::json
