@@ -96,6 +96,9 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
       engine_(io_, store_, tasks_, engine_options(config, state_dir, recovered_, instance)),
       retention_(io_, store_, engine_.feed(), {config.retention_age, config.retention_jobs, config.retention_output_bytes},
                  [this](std::vector<JobId> ids) { engine_.forget(std::move(ids)); }),
+      sweep_(
+          engine_.scheduler(), store_, state_dir.output(), recovered_.next_id,
+          [this](std::function<void()> work, std::function<void()> done) { threads_.offload(std::move(work), std::move(done)); }),
       threads_(io_, engine_, tasks_, config.thread_threads),
       coroutines_(io_, engine_, tasks_),
       hosts_(
@@ -129,8 +132,10 @@ void Daemon::recover() {
     spdlog::info("{} unfinished jobs are taken over, {} of them programs that had started", recovered_.jobs.size(),
                  started.size());
   }
-  programs_.recover(std::move(started), state_dir_.rebooted(),
-                    [] { spdlog::info("all programs that had started are accounted for"); });
+  programs_.recover(std::move(started), state_dir_.rebooted(), [this] {
+    spdlog::info("all programs that had started are accounted for");
+    sweep_.begin();
+  });
   engine_.recover(std::exchange(recovered_, {}));
 }
 

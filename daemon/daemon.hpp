@@ -20,6 +20,7 @@
 #include "daemon/exec/process_executor.hpp"
 #include "daemon/exec/thread_executor.hpp"
 #include "daemon/exec/zygote_workers.hpp"
+#include "daemon/output_sweep.hpp"
 #include "daemon/retention.hpp"
 #include "daemon/state_dir.hpp"
 
@@ -53,6 +54,7 @@ class Daemon {
   db::Recovered recovered_;  // empty once it is handed on
   Engine engine_;
   Retention retention_;
+  OutputSweep sweep_;
   exec::ThreadExecutor threads_;
   exec::CoroutineExecutor coroutines_;
   exec::HostExecutor hosts_;

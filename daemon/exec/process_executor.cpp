@@ -14,6 +14,9 @@ namespace stint::exec {
 namespace {
 
 constexpr std::chrono::milliseconds retry_pause{200};
+/// Before a connection is made anew that broke; one that breaks before anything was said over it may do so for long.
+constexpr std::chrono::milliseconds reconnect_pause{20};
+constexpr std::chrono::milliseconds unanswered_pause{1'000};
 
 constexpr const char* rebooted_message = "the machine was restarted while it ran";
 
@@ -51,7 +54,7 @@ std::size_t ProcessExecutor::runners_up() const {
 // Recovery
 
 void ProcessExecutor::recover(std::vector<Run> expected, bool rebooted, std::function<void()> done) {
-  expected_.insert(expected.begin(), expected.end());
+  for (const Run& run : expected) expected_.try_emplace(run);
   rebooted_ = rebooted;
   recovered_ = std::move(done);
   workers_.survey([this](Survey survey) { on_survey(std::move(survey)); });
@@ -74,15 +77,17 @@ void ProcessExecutor::on_survey(Survey survey) {
 
 void ProcessExecutor::on_run_found(RunnerLink& link, const worker::RunStarted& started) {
   --free_slots_;  // it is the runner's
-  if (expected_.erase(started.run) == 0) return link.stop(started.run, true);
-  placed_.emplace(started.run, Placed{&link, true, false});
+  const auto known = expected_.extract(started.run);
+  if (known.empty()) return link.stop(started.run, true);
+  placed_.emplace(started.run, Placed{&link, known.mapped().durable, false, {}});
   on_run_started(link, started);
 }
 
 void ProcessExecutor::on_ended_run_found(RunnerLink& link, worker::RunEnded ended) {
   const Run run = ended.run;
+  if (const auto placed = placed_.find(run); placed != placed_.end() && placed->second.ended) return;  // was told before
   if (expected_.erase(run) == 0) return link.recorded(run);
-  placed_.emplace(run, Placed{&link, true, true});
+  placed_.emplace(run, Placed{&link, true, true, {}});
   tell_end(std::move(ended), link.name());
 }
 
@@ -95,19 +100,31 @@ void ProcessExecutor::tell_end(worker::RunEnded ended, const std::string& runner
 
 void ProcessExecutor::on_runner_answered(RunnerLink& link) {
   unanswered_.erase(link.name());
+  for (const Run& run : take_expected_of(link.name())) observer_.on_returned(run.job, run.attempt);
   finish_recovery();
+}
+
+std::set<ProcessExecutor::Run> ProcessExecutor::take_expected_of(const std::string& runner) {
+  std::set<Run> runs;
+  for (auto entry = expected_.begin(); entry != expected_.end();) {
+    const bool its = entry->second.runner == runner;
+    if (its) runs.insert(entry->first);
+    entry = its ? expected_.erase(entry) : std::next(entry);
+  }
+  return runs;
 }
 
 /// After each answer: what is known now is done, and when all have answered, the rest is.
 void ProcessExecutor::finish_recovery() {
   if (surveyed_ && unanswered_.empty()) {
-    for (const Run& run : std::exchange(expected_, {})) {
+    for (const auto& [run, expected] : std::exchange(expected_, {})) {
       if (rebooted_) {
         lose({run, {}, {}}, rebooted_message);
       } else {
         observer_.on_returned(run.job, run.attempt);
       }
     }
+    rebooted_ = false;
     if (const auto done = std::exchange(recovered_, {})) done();
   }
   begin_waiting();
@@ -181,7 +198,7 @@ RunnerLink* ProcessExecutor::runner_of(const Run& run) const {
 }
 
 void ProcessExecutor::begin(RunnerLink& link, const Order& order) {
-  placed_.emplace(Run{order.id, order.attempt}, Placed{&link, order.spec->durable, false});
+  placed_.emplace(Run{order.id, order.attempt}, Placed{&link, order.spec->durable, false, {}});
   const bool with_slot = has_slot();
   if (with_slot) --free_slots_;
   link.begin(make_begin(order), with_slot);
@@ -202,7 +219,10 @@ void ProcessExecutor::deal_slots() {
 
 void ProcessExecutor::stop(JobId id, Attempt attempt, bool force) {
   const Run run{id, attempt};
-  if (RunnerLink* link = runner_of(run)) return link->stop(run, force);
+  if (RunnerLink* link = runner_of(run)) {
+    placed_.at(run).stop = force || placed_.at(run).stop.value_or(false);
+    return link->stop(run, force);
+  }
   if (expected_.contains(run)) return deferred_.push_back([=, this] { stop(id, attempt, force); });
   give_back_waiting(run);
 }
@@ -313,7 +333,39 @@ void ProcessExecutor::on_slots_free(std::uint32_t slots) {
 }
 
 void ProcessExecutor::on_runner_lost(RunnerLink& link) {
-  if (options_.log && !closing_) options_.log("the connection to " + link.name() + " is gone");
+  const bool answered = link.has_answered();
+  if (options_.log && answered && !closing_) options_.log("the connection to " + link.name() + " broke: it is made anew");
+  free_slots_ += link.take_slots();
+  for (auto entry = placed_.begin(); entry != placed_.end();) {
+    const auto& [run, placed] = *entry;
+    if (placed.link != &link || placed.ended) {
+      ++entry;
+      continue;
+    }
+    expected_.emplace(run, Expected{link.name(), placed.durable});
+    if (placed.stop) deferred_.push_back([this, run = run, force = *placed.stop] { stop(run.job, run.attempt, force); });
+    entry = placed_.erase(entry);
+  }
+  for (auto& read : link.take_reads()) {
+    const worker::ReadOutput& query = read.query;
+    OutputQuery again{query.run.job, query.run.attempt, query.of, query.offset, query.limit, query.wait};
+    deferred_.push_back([this, again, done = std::move(read.done)] { read_output(again, done); });
+  }
+  unanswered_.insert(link.name());
+  workers_.reconnect(link.name(), answered ? reconnect_pause : unanswered_pause,
+                     [this, name = link.name()](UniqueFd socket) { on_reconnected(name, std::move(socket)); });
+}
+
+void ProcessExecutor::on_reconnected(const std::string& name, UniqueFd socket) {
+  const auto found = runners_.find(name);
+  if (found == runners_.end()) return;
+  RunnerLink::Listener& listener = *this;
+  auto link = std::make_unique<RunnerLink>(io_, Worker{name, 0, std::move(socket)}, true, hello_, listener);
+  for (auto& [run, placed] : placed_) {
+    if (placed.link == found->second.get()) placed.link = link.get();
+  }
+  found->second = std::move(link);
+  finish_if_closed();
 }
 
 void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
@@ -322,7 +374,7 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
   RunnerLink& link = *found.mapped();
   link.close();
   if (options_.log && !closing_) options_.log(death.name + " " + describe(death) + "; another runner takes its place");
-  std::set<Run> runs;
+  std::set<Run> runs = take_expected_of(death.name);
   std::set<Run> unrecorded;
   for (const auto& [run, placed] : placed_) {
     if (placed.link == &link) (placed.ended ? unrecorded : runs).insert(run);
@@ -372,10 +424,10 @@ void ProcessExecutor::close(std::function<void()> done) {
   closed_ = std::move(done);
   retry_timer_.cancel();
   for (const Order& order : std::vector<Order>(waiting_.begin(), waiting_.end())) give_back_waiting({order.id, order.attempt});
-  for (const auto& [run, placed] : placed_) {
-    if (!placed.ended) placed.link->stop(run, false);
+  for (auto& [run, placed] : placed_) {
+    if (!placed.ended) stop(run.job, run.attempt, false);
   }
-  for (const Run& run : expected_) stop(run.job, run.attempt, false);
+  for (const auto& [run, expected] : expected_) stop(run.job, run.attempt, false);
   finish_if_closed();
 }
 

@@ -4,7 +4,8 @@
 // runner, which gives them the slots of its programs that end, so no slot stands idle while word of an end travels; a
 // slot that a runner has no use for comes back and goes to one that has. A runner that dies is replaced. What had begun
 // there ends as `lost`, but not before its tree is gone (Workers::on_death says when), what had ended counts, what had
-// not begun is returned. While no runner is up, starts wait in order. Runs of an earlier daemon are taken over by
+// not begun is returned. A connection that breaks is no death: it is made anew, and what the runner says then counts, as in a
+// take-over. While no runner is up, starts wait in order. Runs of an earlier daemon are taken over by
 // `recover`. It makes no decision about a program: timeouts, limits and kills are the runner's. I/O thread only; throws
 // only bad_alloc.
 #pragma once
@@ -65,7 +66,13 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   struct Placed {
     RunnerLink* link = nullptr;
     bool durable = true;
-    bool ended = false;  ///< told, and not on record yet
+    bool ended = false;        ///< told, and not on record yet
+    std::optional<bool> stop;  ///< asked for; true: by force
+  };
+  /// Started, and not accounted for.
+  struct Expected {
+    std::string runner;  ///< who alone can know of it; empty: any
+    bool durable = true;
   };
 
   void on_run_started(RunnerLink& link, const worker::RunStarted& started) override;
@@ -78,6 +85,9 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void tell_end(worker::RunEnded ended, const std::string& runner);
   void on_runner_answered(RunnerLink& link) override;
   void on_runner_lost(RunnerLink& link) override;
+  void on_reconnected(const std::string& name, UniqueFd socket);
+  /// What only this runner could know of.
+  [[nodiscard]] std::set<Run> take_expected_of(const std::string& runner);
 
   void on_survey(Survey survey);
   void finish_recovery();
@@ -117,7 +127,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   std::deque<Order> waiting_;
   std::vector<std::function<void()>> deferred_;  // questions about runs that wait
   boost::asio::steady_timer retry_timer_;
-  std::set<Run> expected_;            // not accounted for
+  std::map<Run, Expected> expected_;
   std::set<std::string> unanswered_;  // runners that may know of them
   bool surveyed_ = false;
   bool rebooted_ = false;

@@ -1,5 +1,6 @@
 #include "daemon/exec/runner_link.hpp"
 
+#include <iterator>
 #include <utility>
 
 namespace stint::exec {
@@ -14,8 +15,8 @@ RunnerLink::RunnerLink(boost::asio::io_context& io, Worker worker, bool taken_ov
       socket_(
           io, std::move(worker.socket), [this](const worker::FrameView& frame) { on_frame(frame); },
           [this] {
-            fail_questions();
             listener_.on_runner_lost(*this);
+            fail_questions();
           }) {
   socket_.set_epoch(hello.epoch);
   socket_.post(hello);
@@ -52,7 +53,7 @@ void RunnerLink::write_input(const worker::Run& run, std::string bytes, bool end
 
 void RunnerLink::read_output(const worker::ReadOutput& query, OutputCallback done) {
   worker::ReadOutput frame = query;
-  frame.question = ask(std::move(done));
+  frame.question = ask(Read{query, std::move(done)});
   socket_.post(frame);
 }
 
@@ -111,25 +112,35 @@ void RunnerLink::on_done(const worker::Done& done) {
   } else {
     // A read is answered by a piece; by this only where it is refused.
     if (!error) error = worker::Decoder::malformed();
-    std::get<OutputCallback>(question.mapped())(std::move(error), {});
+    std::get<Read>(question.mapped()).done(std::move(error), {});
   }
 }
 
 void RunnerLink::on_piece(worker::Piece piece) {
   auto question = questions_.extract(piece.question);
   if (question.empty()) return;
-  auto* answer = std::get_if<OutputCallback>(&question.mapped());
+  auto* answer = std::get_if<Read>(&question.mapped());
   if (answer == nullptr) throw worker::Decoder::malformed();
-  (*answer)(std::nullopt, {std::move(piece.bytes), piece.offset, piece.next, piece.end});
+  answer->done(std::nullopt, {std::move(piece.bytes), piece.offset, piece.next, piece.end});
+}
+
+std::vector<RunnerLink::Read> RunnerLink::take_reads() {
+  std::vector<Read> reads;
+  for (auto entry = questions_.begin(); entry != questions_.end();) {
+    auto* read = std::get_if<Read>(&entry->second);
+    if (read != nullptr) reads.push_back(std::move(*read));
+    entry = read != nullptr ? questions_.erase(entry) : std::next(entry);
+  }
+  return reads;
 }
 
 void RunnerLink::fail_questions() {
   for (auto& [number, question] : std::exchange(questions_, {})) {
-    Error error = unavailable("the job's runner has ended", "runner_lost");
+    Error error = unavailable("the job's runner has ended, or the connection to it", "runner_lost");
     if (auto* done = std::get_if<DoneCallback>(&question)) {
       (*done)(std::move(error));
     } else {
-      std::get<OutputCallback>(question)(std::move(error), {});
+      std::get<Read>(question).done(std::move(error), {});
     }
   }
 }

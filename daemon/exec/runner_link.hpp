@@ -1,8 +1,8 @@
 // The daemon's end of one runner: orders and questions out, reports and answers in.
 //
 // It knows which runs are on its runner and which questions are unanswered, so that when the runner is lost nothing is
-// forgotten: the runs are handed back, the questions are answered with `unavailable`. A runner that was taken over tells
-// first what it has from before; until it has said all, nothing is begun there. I/O thread only.
+// forgotten: the runs are handed back, the questions are answered with `unavailable`, unless they may be asked again. A runner
+// that was taken over tells first what it has from before; until it has said all, nothing is begun there. I/O thread only.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -11,7 +11,9 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "daemon/exec/executor.hpp"
 #include "daemon/exec/packet_socket.hpp"
@@ -36,7 +38,7 @@ class RunnerLink {
     virtual void on_ended_run_found(RunnerLink& link, worker::RunEnded ended) = 0;
     /// It has told all that it had from before.
     virtual void on_runner_answered(RunnerLink& link) = 0;
-    /// The connection is gone; the death of the process is told by Workers.
+    /// The connection broke, which is no death: that is told by Workers.
     virtual void on_runner_lost(RunnerLink& link) = 0;
   };
 
@@ -47,6 +49,7 @@ class RunnerLink {
   [[nodiscard]] bool is_open() const { return socket_.is_open(); }
   /// Something may be begun there.
   [[nodiscard]] bool is_up() const { return is_open() && answered_; }
+  [[nodiscard]] bool has_answered() const { return answered_; }
   [[nodiscard]] const std::set<worker::Run>& runs() const { return runs_; }
   /// Slots that the runner holds.
   [[nodiscard]] std::uint32_t slots() const { return slots_; }
@@ -63,12 +66,21 @@ class RunnerLink {
   void write_input(const worker::Run& run, std::string bytes, bool end, DoneCallback done);
   void read_output(const worker::ReadOutput& query, OutputCallback done);
 
+  /// The slots that it held; it has none from now on.
+  [[nodiscard]] std::uint32_t take_slots() { return std::exchange(slots_, 0); }
+  /// Reads that were not answered, to be asked elsewhere: nobody fails them any more.
+  struct Read {
+    worker::ReadOutput query;
+    OutputCallback done;
+  };
+  [[nodiscard]] std::vector<Read> take_reads();
+
   /// Ends the connection: the runner kills the programs that are not durable, and ends when it has none. Unanswered
   /// questions are answered.
   void close();
 
  private:
-  using Question = std::variant<DoneCallback, OutputCallback>;
+  using Question = std::variant<DoneCallback, Read>;
 
   void on_frame(const worker::FrameView& frame);
   void on_started(const worker::RunStarted& started);

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -55,6 +56,10 @@ class Workers {
   /// Takes over what earlier daemons have left; `done` is called once, as soon as it has been looked through. May be
   /// called once, before anything is spawned.
   virtual void survey(std::function<void(Survey)> done) = 0;
+
+  /// The connection to this worker broke and nobody has told of its death: `done` gets another connection, `pause` from now
+  /// or when it can be had. Not called where the worker dies first.
+  virtual void reconnect(const std::string& name, std::chrono::milliseconds pause, std::function<void(UniqueFd)> done) = 0;
 
   /// All that the runs of a dead runner have told is on record: its folder goes.
   virtual void remove(const std::string& name) = 0;

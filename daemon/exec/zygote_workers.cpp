@@ -206,8 +206,21 @@ void ZygoteWorkers::remove(const std::string& name) {
   if (control_) control_->post(worker::RemoveWorker{name});
 }
 
+void ZygoteWorkers::reconnect(const std::string& name, std::chrono::milliseconds pause, std::function<void(UniqueFd)> done) {
+  auto& timer = reconnect_timers_.try_emplace(name, io_).first->second;
+  timer.expires_after(pause);
+  timer.async_wait([this, name, done = std::move(done), here = std::weak_ptr(here_)](const boost::system::error_code& stopped) {
+    if (stopped || here.expired()) return;
+    UniqueFd socket = connect_worker(state_dir_, name);
+    if (!socket) return reconnect(name, connect_pause, done);
+    reconnect_timers_.erase(name);
+    done(std::move(socket));
+  });
+}
+
 void ZygoteWorkers::release(const std::string& name) {
   living_.erase(name);
+  reconnect_timers_.erase(name);
   if (closing_) close_zygote_if_last();
 }
 
@@ -240,6 +253,8 @@ void ZygoteWorkers::on_spawned(const worker::Spawned& spawned) {
   living.pid = spawned.pid;
   living.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, spawned.pid, 0)));
   const bool connected = static_cast<bool>(worker.socket);
+  // Nobody else will come to it, and it has nothing yet.
+  if (!connected) ::syscall(SYS_pidfd_send_signal, living.pidfd.get(), SIGKILL, nullptr, 0);
   living_.emplace(spawned.name, std::move(living));
   if (connected && !closing_) return done(std::nullopt, std::move(worker));
   if (closing_) return done(closing_error(), {});
@@ -256,6 +271,7 @@ void ZygoteWorkers::on_death(const std::string& name, std::function<void(WorkerD
 void ZygoteWorkers::on_died(const std::string& name, WorkerDeath death) {
   auto found = living_.extract(name);
   if (found.empty()) return;
+  reconnect_timers_.erase(name);
   death.pid = found.mapped().pid;  // the zygote does not know that of one that was not its child
   if (unconnected_.erase(name) != 0) {
     survey_.dead.push_back(std::move(death));

@@ -33,6 +33,7 @@ class ZygoteWorkers final : public Workers {
   void spawn(WorkerKind kind, std::function<void(std::optional<Error>, Worker)> done) override;
   void on_death(const std::string& name, std::function<void(WorkerDeath)> died) override;
   void survey(std::function<void(Survey)> done) override;
+  void reconnect(const std::string& name, std::chrono::milliseconds pause, std::function<void(UniqueFd)> done) override;
   void remove(const std::string& name) override;
   void release(const std::string& name) override;
   void close(std::function<void()> done) override;
@@ -91,6 +92,7 @@ class ZygoteWorkers final : public Workers {
   Survey survey_;                                                  // under way
   std::set<std::string> unconnected_;                              // living ones of the survey
   boost::asio::steady_timer connect_timer_;
+  std::map<std::string, boost::asio::steady_timer> reconnect_timers_;  // by name
   std::function<void(Survey)> surveyed_;
   std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
   bool closing_ = false;

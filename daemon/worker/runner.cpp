@@ -111,7 +111,7 @@ class Runner final : public ProgramHost {
   void flush();
   /// What is to be told are starts and ends only, and the daemon need not hear of them yet.
   [[nodiscard]] bool may_wait();
-  /// The daemon is gone.
+  /// The daemon is gone, or only the connection: the same one may come back, and is told how all has ended.
   void go_on_alone();
   /// Puts what would travel with an end into files; false where some could not be written.
   bool spill_outputs(RunEnded& ended, std::uint64_t limit);
@@ -277,7 +277,9 @@ void Runner::on_frame(Peer& peer, const FrameView& frame) {
 void Runner::on_hello(Peer& peer, const FrameView& frame) {
   if (frame.kind != FrameKind::hello) throw Decoder::malformed();
   auto hello = decode<Hello>(frame);
-  if (hello.epoch <= hello_.epoch) return drop(peer);
+  // The same daemon may come back when its connection is gone.
+  const bool same = hello.epoch == hello_.epoch && hello.epoch != 0 && daemon_ == nullptr;
+  if (hello.epoch <= hello_.epoch && !same) return drop(peer);
   if (hello_.epoch == 0) {
     note_instance(place_.folder, hello.instance);
   } else {
@@ -411,8 +413,7 @@ void Runner::on_program_ended(Program& program, RunEnded ended) {
   ++ends_unsent_;
   report(ended);
   const Begin& order = program.order();
-  if (daemon_ == nullptr && !order.durable) return slots_.give_back(program.slot());
-  if (daemon_ == nullptr && !is_spilled(ended)) spill_soon();
+  if (daemon_ == nullptr && order.durable && !is_spilled(ended)) spill_soon();
   unrecorded_.emplace(order.run, Unrecorded{program.slot(), order.output_limit, order.durable, std::move(ended)});
 }
 
@@ -488,14 +489,6 @@ void Runner::go_on_alone() {
     program->forget_askers();
     if (!program->order().durable) program->stop(true);
   }
-  for (auto entry = unrecorded_.begin(); entry != unrecorded_.end();) {
-    if (entry->second.durable) {
-      ++entry;
-    } else {
-      slots_.give_back(entry->second.slot);
-      entry = unrecorded_.erase(entry);
-    }
-  }
   spill_retries_left_ = spill_retries_max;
   spill_unrecorded();
 }
@@ -508,7 +501,7 @@ void Runner::spill_soon() {
 void Runner::spill_unrecorded() {
   bool failed = false;
   for (auto& [run, unrecorded] : unrecorded_) {
-    if (is_spilled(unrecorded.ended)) continue;
+    if (!unrecorded.durable || is_spilled(unrecorded.ended)) continue;
     failed = !spill_outputs(unrecorded.ended, unrecorded.output_limit) || failed;
     SlotRecord record = slots_.read(unrecorded.slot);
     if (record.state != SlotState::ended) continue;

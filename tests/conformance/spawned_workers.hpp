@@ -22,6 +22,7 @@ class SpawnedWorkers final : public exec::Workers {
   void spawn(exec::WorkerKind kind, std::function<void(std::optional<Error>, exec::Worker)> done) override;
   void on_death(const std::string& name, std::function<void(exec::WorkerDeath)> died) override;
   void survey(std::function<void(exec::Survey)> done) override { done({}); }
+  void reconnect(const std::string&, std::chrono::milliseconds, std::function<void(UniqueFd)>) override {}
   void remove(const std::string&) override {}
   void release(const std::string&) override {}
   void close(std::function<void()> done) override;

@@ -7,12 +7,13 @@ on by itself, and nothing that was acknowledged is missing.
 import errno
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 from account import assert_ran_once, noting, runs_noted
-from harness import RpcError, seconds, until
+from harness import RpcError, runner_of, seconds, until
 from mount import small_tmpfs
 
 
@@ -158,6 +159,42 @@ def serves(daemon):
     except OSError:
         return False
     return True
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_nothing_begins_that_cannot_be_noted(state, start, killed):
+    """A runner that has no room to note a program does not begin it: so a take-over would miss it. It does when there is."""
+    slots = 33  # room for notes is had for 32 at a time
+    daemon = start(process__slots=slots, process__runners=1, state=state)
+    client = daemon.connect()
+    ran = daemon.home / "ran"
+    first = client.call("job.submit_many", jobs=[{"command": ["sleep", "300"]}] * (slots - 1))["first"]
+    sleepers = range(first, first + slots - 1)
+    runner = runner_of([client.until_state(job, "running", "running")["pid"] for job in sleepers][0])
+    os.kill(runner, signal.SIGSTOP)
+    filler = Filler(state)
+    try:
+        job = client.submit(shell=noting(ran, "echo begun; exit 4"))
+        filler.fill()
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    (slot_file,) = state.glob("workers/*/slots")
+    allocated = slot_file.stat().st_size
+    # The runner has read its orders when it answers a question that came after them.
+    assert client.call("job.output", id=sleepers[0])["data"] == ""
+    assert client.call("job.get", id=job)["state"] != "finished" and not runs_noted(ran)
+    assert slot_file.stat().st_size == allocated == (slots - 1) * 128
+    if killed:  # what was never begun is found to be so
+        daemon.kill()
+        filler.free()
+        daemon.launch()
+        daemon.until_serving()
+        client = daemon.connect()
+    else:
+        filler.free()
+    (record,) = client.wait(job)
+    assert (record["exit_code"], client.output(job)) == (4, b"begun\n"), record
+    assert_ran_once(ran)
 
 
 def test_large_outputs_on_a_full_disk(state, start):

@@ -3,8 +3,12 @@
 // A Daemon here is what a daemon has of programs, on an io_context of its own, which goes with it: nothing of it runs on.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
+#include <cstddef>
+#include <functional>
 #include <set>
 
 #include "common/packet_link.hpp"
@@ -619,6 +623,78 @@ TEST_F(Takeover, DetachWhileARunnerHasNotAnswered) {
   EXPECT_EQ(daemon->recorder.records[2].returned, 1);
   open_gate("gate");
   ASSERT_TRUE(daemon->wait_ended(1));
+}
+
+/// Shuts each connection that this process has to a runner, as if it had broken by itself.
+void cut_connections() {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::atoi(entry.path().filename().c_str());
+    sockaddr_un peer{};
+    socklen_t size = sizeof peer;
+    int type = 0;
+    socklen_t type_size = sizeof type;
+    const bool named = ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 && peer.sun_family == AF_UNIX &&
+                       size > offsetof(sockaddr_un, sun_path) && peer.sun_path[0] != 0;
+    if (named && ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_SEQPACKET) {
+      ::shutdown(fd, SHUT_RDWR);
+    }
+  }
+}
+
+TEST_F(Takeover, AConnectionThatBreaksIsMadeAnew) {
+  runner_count = 1;
+  slots = 4;
+  make_gate("gate");
+  make_gate("never");
+  begin();
+  daemon->start(1, gated("gate", "echo up", "echo down; exit 1"));
+  daemon->start(2, command_job({"sleep", "600"}));
+  JobSpec fleeting = command_job({"sleep", "600"});
+  fleeting.durable = false;
+  daemon->start(3, fleeting);
+  daemon->start(4, gated("never", "true", "true"));
+  for (const JobId id : {1U, 2U, 3U, 4U}) ASSERT_TRUE(daemon->wait_started(id));
+  daemon->start(5, shell_job("exit 5"));  // waits there for a slot
+  const pid_t runner = runner_of(1);
+  std::string followed;
+  std::function<void(std::uint64_t)> follow = [&](std::uint64_t at) {
+    daemon->subject->executor().read_output({1, 1, StreamName::out, at, 100, true},
+                                            [&](const std::optional<Error>& error, const exec::OutputPiece& piece) {
+                                              if (error) return;  // it has ended
+                                              followed += piece.bytes;
+                                              if (!piece.end) follow(piece.next);
+                                            });
+  };
+  follow(0);
+  ASSERT_TRUE(run_until(daemon->io, [&] { return followed == "up\n"; }));
+  cut_connections();
+  daemon->subject->executor().stop(2, 1, false);  // goes nowhere, and is not forgotten
+  ASSERT_TRUE(daemon->wait_ended(2));
+  EXPECT_TRUE(daemon->end_of(2).stopped);
+  ASSERT_TRUE(daemon->wait_ended(3));
+  EXPECT_EQ(ProgramBench::signal_of(daemon->end_of(3)), SIGKILL);  // for all that its runner knew, the daemon was gone
+  ASSERT_TRUE(daemon->wait_returned(5));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(run_until(daemon->io, [&] { return daemon->subject->programs().runners_up() == 1; }));
+    cut_connections();
+    ASSERT_TRUE(run_until(daemon->io, [&] { return daemon->subject->programs().runners_up() == 0; }));
+  }
+  ASSERT_TRUE(run_until(daemon->io, [&] { return daemon->subject->programs().runners_up() == 1; }));
+  daemon->start(6, shell_job("exit 6"));
+  ASSERT_TRUE(daemon->wait_ended(6));
+  EXPECT_EQ(ProgramBench::exit_code(daemon->end_of(6)), 6);
+  EXPECT_EQ(daemon->recorder.records[6].start.worker, daemon->recorder.records[1].start.worker);
+  open_gate("gate");
+  ASSERT_TRUE(daemon->wait_ended(1));
+  EXPECT_EQ(ProgramBench::exit_code(daemon->end_of(1)), 1);
+  EXPECT_EQ(output(1, daemon->end_of(1)), "up\ndown\n");
+  EXPECT_EQ(followed.substr(0, 3), "up\n");
+  // It dies while it cannot be heard: what it has is told by its file.
+  cut_connections();
+  ASSERT_EQ(::kill(runner, SIGKILL), 0);
+  ASSERT_TRUE(daemon->wait_ended(4));
+  EXPECT_TRUE(std::holds_alternative<EndReport::Lost>(daemon->end_of(4).ending));
+  for (const JobId id : {1U, 2U, 3U, 4U, 6U}) EXPECT_EQ(daemon->recorder.records[id].ended, 1) << id;
 }
 
 TEST_F(Takeover, OnlyALargerEpochIsServed) {
