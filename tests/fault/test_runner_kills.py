@@ -222,6 +222,37 @@ def test_written_out_and_each_byte_once(start, restarts):
     assert whole[writers.jobs["late"]]["stdout"]["data"] == "latex"
 
 
+def test_output_that_no_record_names_goes_at_the_next_start(start):
+    daemon = start(process__slots=4)
+    client = daemon.connect()
+    large = "head -c 100000 /dev/zero"
+    kept = client.run(shell=large)["id"]
+    small = client.run(command=["echo", "x"])["id"]
+    running = client.submit(shell=f"{large}; sleep 300")
+    fleeting = client.submit(shell=f"{large}; sleep 300", durable=False)
+    out = daemon.state / "out"
+
+    def stdout_of(job):
+        return out / f"{job}.1.stdout"
+
+    until(lambda: all(stdout_of(job).exists() for job in (running, fleeting)), 10, "the outputs on disk")
+    daemon.kill_everything()
+    stdout_of(small).write_text("x\n")  # a copy of what travelled with the result
+    (out / f"{kept}.1.stderr.tail").write_text("no such stream is kept")
+    stays = [out / "notes", out / "17.stdout", out / f"{1 << 40}.1.stdout"]
+    for path in stays:
+        path.write_text("not ours, or not older than the next daemon")
+    daemon.launch()
+    daemon.until_serving()
+    until(lambda: not stdout_of(fleeting).exists() and not stdout_of(small).exists(), 10, "the end of what nobody names")
+    until(lambda: not (out / f"{kept}.1.stderr.tail").exists(), 10, "the end of what nobody names")
+    client = daemon.connect()
+    assert client.wait(running)[0]["outcome"] == "lost"
+    assert client.output(kept) == client.output(running) == bytes(100_000)
+    assert client.output(small) == b"x\n"
+    assert all(path.exists() for path in stays)
+
+
 def noted_bytes(daemon, job):
     """The size of standard output in a job's slot record: 8 bytes at offset 80; its id stands at 24."""
     for path in daemon.state.glob("workers/*/slots"):
