@@ -101,7 +101,7 @@ void Peer::take(const nlohmann::json& info) {
 }
 
 Connection reconnect(const Connection& lost, Purpose purpose, Peer& peer, int code, Interrupts& interrupts) {
-  const std::string path = lost.path();
+  const std::string& path = lost.path();
   const auto deadline = Clock::now() + reconnect_time;
   const bool may_start =
       purpose == Purpose::submit && lost.start_allowed() != Connection::Start::forbidden && autostart_allowed();
