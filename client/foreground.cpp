@@ -43,6 +43,7 @@ int Foreground::run(const JobSpec& spec) {
   task_ = spec.task.has_value();
   input_open_ = spec.stdin_source.is_stream();
   submit(spec);
+  streams_[0].attempt = streams_[1].attempt = 1;
   streams_[0].wanted = spec.is_program() && spec.stdout_target.is_capture();
   streams_[1].wanted = spec.is_program() && spec.stderr_target.is_capture();
   return follow_to_end();
@@ -133,7 +134,7 @@ void Foreground::open_streams() {
       // A daemon that goes ends it too: the next one has the rest.
       stream.ended = text_at(end, "reason") != "draining";
     };
-    session_.connection.open_stream("job.output", output_request(id_, name, stream.offset, true), std::move(handler),
+    session_.connection.open_stream("job.output", output_request(id_, name, stream.offset, true, stream.attempt), std::move(handler),
                                     [this, &stream](const RpcError& error) {
                                       if (error.kind() != "conflict") refuse(error);
                                       stream.ended = true;  // not captured
@@ -159,6 +160,7 @@ void Foreground::refuse(const RpcError& error) const { session_.refuse(error, "j
 void Foreground::on_chunk(StreamName name, const nlohmann::json& chunk) {
   Stream& stream = streams_[index_of(name)];
   stream.offset = number_at(chunk, "next");
+  if (const auto attempt = number_at(chunk, "attempt"); attempt > 0) stream.attempt = static_cast<stint::Attempt>(attempt);
   if (stream.reader_gone) return;
   if (write_all(descriptor_of(name), bytes_of(chunk), [this] { handle_signals(); }) == Written::all) return;
   stream.reader_gone = true;

@@ -27,6 +27,7 @@ class Foreground {
 
  private:
   struct Stream {
+    stint::Attempt attempt = 0;  // 0: the newest when it is opened
     std::uint64_t offset = 0;
     bool wanted = false;
     bool ended = true;

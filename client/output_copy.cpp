@@ -19,12 +19,13 @@ std::string bytes_of(const nlohmann::json& object) {
   return std::move(*bytes);
 }
 
-std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool follow) {
+std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool follow, stint::Attempt attempt) {
   protocol::OutputRequest request;
   request.id = id;
   request.of = of;
   request.offset = offset;
   request.follow = follow;
+  if (attempt > 0) request.attempt = attempt;
   return json::encode_text(request);
 }
 

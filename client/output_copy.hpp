@@ -21,8 +21,8 @@ namespace stint::cli {
 /// The bytes of an object with `data` and `encoding`: an output chunk, or the stdout of a record.
 [[nodiscard]] std::string bytes_of(const nlohmann::json& object);
 
-/// Parameters of job.output.
-[[nodiscard]] std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool follow);
+/// Parameters of job.output; attempt 0 is the newest.
+[[nodiscard]] std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool follow, stint::Attempt attempt = 0);
 
 /// Copies what there is now, from `offset`, in chunks; `offset` grows with what was written, so that a copy can go on after
 /// ConnectionLost. A stream that was not captured has nothing.

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include "client/failure.hpp"
@@ -11,6 +13,8 @@
 
 namespace stint::cli {
 namespace {
+
+constexpr double epoch_seconds_max = 1e11;  // as the protocol has it
 
 void require_utf8(const std::string& text, const std::string& what) {
   if (!json::is_utf8(text)) throw UsageError(what + " is not UTF-8, which the protocol needs");
@@ -53,6 +57,13 @@ void SpecOptions::declare(Options& options) {
   options.duration("--grace", grace_, "from the stop request to SIGKILL; default 5s");
   options.choice("--leftovers", leftovers_, "processes that it leaves running: kill (default) or keep",
                  json::EnumNames<Leftovers>::names);
+  options.number("--retry", retry_, "run it again, up to N times, after an attempt that did not succeed", 1, limits::retries_max);
+  options.duration("--retry-delay", retry_delay_, "before the second attempt; twice as long before each further one; default 1s");
+  options.list("--retry-on", retry_on_, "failed, timed_out or lost; may be repeated; default the first two", "END");
+  options.duration("--delay", delay_, "do not start it before so long");
+  options.text("--at", at_, "do not start it before this time: seconds since the epoch, as `date +%s` gives them", "TIME");
+  options.duration("--expires", expires_, "end it as expired where it has not started after so long");
+  options.duration("--keep", keep_, "keep its record and output so long");
   options.flag("--daemon-job", daemon_, "does not keep a draining daemon alive");
   options.flag("--no-durable", no_durable_, "keep it in memory only");
 
@@ -64,6 +75,7 @@ void SpecOptions::declare(Options& options) {
   options.flag("--merge", merge_, "standard error goes where standard output goes");
   options.size("--output-limit", output_limit_, "kept of each stream; past it head and tail; default 16M");
   options.exclusive({"--stderr-file", "--merge"});
+  options.exclusive({"--delay", "--at"});
 }
 
 JobSpec SpecOptions::build(const std::vector<std::string>& words) const {
@@ -74,7 +86,8 @@ JobSpec SpecOptions::build(const std::vector<std::string>& words) const {
   spec.tags = tags_;
   spec.group = group_;
   if (priority_) spec.priority = static_cast<std::int32_t>(*priority_);
-  spec.timeout = timeout_;
+  set_times(spec);
+  set_retry(spec);
   if (grace_) spec.grace = *grace_;
   if (output_limit_) spec.output_limit = *output_limit_;
   if (leftovers_) spec.leftovers = *json::enum_value<Leftovers>(*leftovers_);
@@ -83,6 +96,34 @@ JobSpec SpecOptions::build(const std::vector<std::string>& words) const {
   if (spec.is_program()) set_surroundings(spec);
   set_files(spec);
   return spec;
+}
+
+void SpecOptions::set_times(JobSpec& spec) const {
+  spec.timeout = timeout_;
+  spec.delay = delay_;
+  spec.expires = expires_;
+  spec.keep = keep_;
+  if (!at_) return;
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(at_->data(), at_->data() + at_->size(), seconds);
+  if (error != std::errc() || end != at_->data() + at_->size() || !(seconds >= 0 && seconds <= epoch_seconds_max)) {
+    throw UsageError("--at: seconds since the epoch, for example $(date +%s -d 'tomorrow 6:00')");
+  }
+  spec.at = Time{from_seconds(seconds)};
+}
+
+void SpecOptions::set_retry(JobSpec& spec) const {
+  if (!retry_ && (retry_delay_ || !retry_on_.empty())) throw UsageError("--retry-delay and --retry-on stand only beside --retry");
+  if (!retry_) return;
+  spec.retry.max = static_cast<std::uint32_t>(*retry_);
+  if (retry_delay_) spec.retry.delay = *retry_delay_;
+  if (retry_on_.empty()) return;
+  spec.retry.on.clear();
+  for (const auto& word : retry_on_) {
+    const auto cause = json::enum_value<RetryCause>(word);
+    if (!cause) throw UsageError("--retry-on: failed, timed_out or lost, not '" + printable(word) + "'");
+    if (std::ranges::find(spec.retry.on, *cause) == spec.retry.on.end()) spec.retry.on.push_back(*cause);
+  }
 }
 
 void SpecOptions::set_work(JobSpec& spec, const std::vector<std::string>& words) const {

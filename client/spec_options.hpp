@@ -30,6 +30,8 @@ class SpecOptions {
   void set_work(JobSpec& spec, const std::vector<std::string>& words) const;
   void set_surroundings(JobSpec& spec) const;
   void set_files(JobSpec& spec) const;
+  void set_times(JobSpec& spec) const;
+  void set_retry(JobSpec& spec) const;
 
   std::optional<std::string> task_;
   std::optional<std::string> args_;
@@ -42,6 +44,13 @@ class SpecOptions {
   std::optional<std::string> cwd_;
   std::vector<std::string> env_;
   bool clean_env_ = false;
+  std::optional<std::uint64_t> retry_;
+  std::optional<Duration> retry_delay_;
+  std::vector<std::string> retry_on_;
+  std::optional<Duration> delay_;
+  std::optional<std::string> at_;
+  std::optional<Duration> expires_;
+  std::optional<Duration> keep_;
   std::optional<Duration> timeout_;
   std::optional<Duration> grace_;
   std::optional<std::uint64_t> output_limit_;

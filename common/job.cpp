@@ -90,11 +90,16 @@ void write_spec(json::Writer& writer, const JobRecord& record) {
   write_optional(writer, "umask", spec.umask);
   write_unless(writer, "clean_env", spec.clean_env, usual.clean_env);
   write_unless(writer, "output_limit", spec.output_limit, usual.output_limit);
+  write_optional(writer, "delay", spec.delay);
+  write_optional(writer, "at", spec.at);
+  write_optional(writer, "expires", spec.expires);
   write_optional(writer, "timeout", spec.timeout);
   write_unless(writer, "grace", spec.grace, usual.grace);
   write_unless(writer, "leftovers", spec.leftovers, usual.leftovers);
+  write_unless(writer, "retry", spec.retry, usual.retry);
   write_unless(writer, "daemon", spec.daemon, usual.daemon);
   write_unless(writer, "durable", spec.durable, usual.durable);
+  write_optional(writer, "keep", spec.keep);
 }
 
 struct EndWriter {
@@ -138,12 +143,20 @@ void write_end(json::Writer& writer, const EndReport& end, bool with_error) {
 
 }  // namespace
 
+void Retry::validate(const json::Path& path) const {
+  if (max_delay && *max_delay < delay) json::refuse(path.field("max_delay"), "at least \"delay\"");
+}
+
 void JobSpec::validate(const json::Path& path) const {
   const int kinds = int(command.has_value()) + int(shell.has_value()) + int(task.has_value());
   if (kinds != 1) json::refuse(path, "exactly one of \"command\", \"shell\", \"task\" and \"pool\"");
   if (command) validate_command(*command, path);
   if (args && !task) json::refuse(path.field("args"), "to stand only beside \"task\" or \"pool\"");
   if (cwd && !cwd->starts_with('/')) json::refuse(path.field("cwd"), "an absolute path");
+  if (delay && at) json::refuse(path.field("at"), "not to stand beside \"delay\"");
+  if (retry.max > 0 && stdin_source.is_stream()) {
+    json::refuse(path.field("stdin"), "not \"stream\" beside \"retry\": a second attempt would find nothing to read");
+  }
   validate_env(env, path);
   for (std::size_t i = 0; i < tags.size(); ++i) {
     if (tags[i].empty() || tags[i].size() > limits::name_bytes_max) {

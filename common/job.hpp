@@ -30,6 +30,8 @@ enum class Phase : std::uint8_t { starting, running, stopping, paused, lent };
 enum class Outcome : std::uint8_t { succeeded, failed, cancelled, timed_out, lost, expired, skipped };
 enum class Leftovers : std::uint8_t { kill, keep };
 enum class StreamName : std::uint8_t { out, err };
+/// The ends of an attempt after which a job may run again.
+enum class RetryCause : std::uint8_t { failed, timed_out, lost };
 
 }  // namespace stint
 
@@ -58,6 +60,10 @@ struct EnumNames<Leftovers> {
 template <>
 struct EnumNames<StreamName> {
   static constexpr std::array<std::string_view, 2> names{"stdout", "stderr"};
+};
+template <>
+struct EnumNames<RetryCause> {
+  static constexpr std::array<std::string_view, 3> names{"failed", "timed_out", "lost"};
 };
 }  // namespace stint::json
 
@@ -119,6 +125,31 @@ struct Umask {
   bool operator==(const Umask&) const = default;
 };
 
+/// Whether and when a job runs again after an attempt that did not succeed.
+struct Retry {
+  std::uint32_t max = 0;  ///< further attempts after the first
+  Duration delay = std::chrono::seconds(1);
+  double factor = 2;
+  std::optional<Duration> max_delay;  ///< an hour, or `delay` where that is longer
+  double jitter = 0;
+  /// Not `lost`: what is lost may have done its work, so it runs again only where that is asked for.
+  std::vector<RetryCause> on{RetryCause::failed, RetryCause::timed_out};
+  bool operator==(const Retry&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{
+        json::required("max", &Retry::max, "how many further attempts", json::Range{0, limits::retries_max}),
+        json::optional("delay", &Retry::delay, "before the second attempt; default 1"),
+        json::optional("factor", &Retry::factor, "by which each further delay is longer; default 2",
+                       json::Range{1, limits::retry_factor_max}),
+        json::optional("max_delay", &Retry::max_delay, "the longest delay; default an hour, or `delay` where that is longer"),
+        json::optional("jitter", &Retry::jitter, "up to this part of each delay is left out, by chance; default 0",
+                       json::Range{0, 1}),
+        json::optional("on", &Retry::on, "after which ends; default failed and timed_out",
+                       json::Range{1, json::EnumNames<RetryCause>::names.size()})};
+  }
+  void validate(const json::Path& path) const;
+};
+
 /// A job as it was asked for: PROTOCOL section 3. Exactly one of command, shell and task is set once validated.
 struct JobSpec {
   std::optional<std::vector<std::string>> command;
@@ -140,12 +171,17 @@ struct JobSpec {
   OutputTarget stdout_target;
   OutputTarget stderr_target;
   std::uint64_t output_limit = limits::output_limit_bytes_default;
+  std::optional<Duration> delay;
+  std::optional<Time> at;
+  std::optional<Duration> expires;
   std::optional<Duration> timeout;
   Duration grace = std::chrono::seconds(5);
   Leftovers leftovers = Leftovers::kill;
+  Retry retry;
   bool daemon = false;
   bool durable = true;
   std::optional<std::string> key;
+  std::optional<Duration> keep;
 
   /// Not a field of `job`: what stands for the item in the elements of `command` of a template (submit_many `marker`).
   std::string item_marker = "{}";
@@ -326,13 +362,13 @@ constexpr auto JobSpec::fields() {
       optional("output_limit", &JobSpec::output_limit, "bytes kept a stream; past it head and tail",
                Range{0, static_cast<double>(limits::output_limit_bytes_max)}),
       later("after"),
-      later("delay"),
-      later("at"),
-      later("expires"),
+      optional("delay", &JobSpec::delay, "starts after so long"),
+      optional("at", &JobSpec::at, "starts not before this time"),
+      optional("expires", &JobSpec::expires, "ends as expired where it has not started after so long", Range{0.001}),
       optional("timeout", &JobSpec::timeout, "run time after which it is stopped", Range{0.001, limits::duration_seconds_max}),
       optional("grace", &JobSpec::grace, "from the stop request to SIGKILL"),
       optional("leftovers", &JobSpec::leftovers, "what happens to processes that it left running"),
-      later("retry"),
+      optional("retry", &JobSpec::retry, "runs again after an attempt that did not succeed"),
       later("locks"),
       later("semaphores"),
       later("concurrency"),
@@ -341,7 +377,7 @@ constexpr auto JobSpec::fields() {
       optional("daemon", &JobSpec::daemon, "does not keep a draining daemon alive"),
       optional("durable", &JobSpec::durable, "false: kept in memory only, acknowledged at once"),
       optional("key", &JobSpec::key, "idempotency: the same key and job again answers the first one's id", label),
-      later("keep"),
+      optional("keep", &JobSpec::keep, "how long its record and output are kept, for retention.age"),
       later("ref"),
   };
 }

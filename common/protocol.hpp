@@ -218,7 +218,8 @@ struct OutputRequest {
     return std::tuple{
         required("id", &OutputRequest::id, "the job", id_range),
         optional("of", &OutputRequest::of, "which stream; default stdout"),
-        optional("attempt", &OutputRequest::attempt, "which run; default the last", Range{1, 1e9}),
+        optional("attempt", &OutputRequest::attempt, "which run; default the newest. With follow: the first of those followed",
+                 Range{1, 1e9}),
         optional("offset", &OutputRequest::offset, "first byte", size_range),
         optional("limit", &OutputRequest::limit, "bytes an answer or chunk", Range{1, limits::output_chunk_bytes_max}),
         optional("follow", &OutputRequest::follow, "stream chunks until the job ends")};
@@ -230,12 +231,14 @@ struct OutputChunk {
   std::uint64_t offset = 0;  ///< of the first byte; past the one asked for where the middle was not kept
   std::uint64_t next = 0;
   bool end = false;
+  std::optional<Attempt> attempt;
   static constexpr auto fields() {
     return std::tuple{required("data", &OutputChunk::data, "the bytes"),
                       required("encoding", &OutputChunk::encoding, "how they are written in `data`"),
                       required("offset", &OutputChunk::offset, "of the first byte"),
                       required("next", &OutputChunk::next, "where to go on"),
-                      required("end", &OutputChunk::end, "nothing will follow")};
+                      required("end", &OutputChunk::end, "nothing will follow"),
+                      optional("attempt", &OutputChunk::attempt, "whose output it is, once one has begun")};
   }
 };
 
@@ -415,8 +418,8 @@ struct EventListAnswer {
 };
 
 /// The event kinds that feed.subscribe knows.
-inline constexpr std::array<std::string_view, 5> event_kinds{"job.submitted", "job.started", "job.progress", "job.stopping",
-                                                             "job.finished"};
+inline constexpr std::array<std::string_view, 6> event_kinds{"job.submitted", "job.started",  "job.progress",
+                                                             "job.stopping",  "job.finished", "job.retrying"};
 
 /// A signal's number from the wire form (number, "TERM" or "SIGTERM"); throws `invalid_params` for field `signal`.
 [[nodiscard]] int signal_number(const json::Raw& raw);

@@ -114,7 +114,7 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
   engine_.attach(core::Lane::coroutine, coroutines_);
   engine_.attach(
       [this](std::function<void()> work, std::function<void()> done) { threads_.offload(std::move(work), std::move(done)); });
-  engine_.on_finished([this] { retention_.note_finished(); });
+  engine_.on_finished([this](const core::FinishedJob& job) { retention_.note_finished(job); });
   engine_.on_shutdown([this] {
     retention_.close();
     limit_the_stop();
@@ -126,7 +126,7 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
 void Daemon::recover() {
   std::vector<worker::Run> started;
   for (const core::StoredJob& job : recovered_.jobs) {
-    if (job.attempt > 0 && job.lane == core::Lane::program) started.push_back({job.id, job.attempt});
+    if (job.has_started() && job.lane == core::Lane::program) started.push_back({job.id, job.attempt});
   }
   if (!recovered_.jobs.empty()) {
     spdlog::info("{} unfinished jobs are taken over, {} of them programs that had started", recovered_.jobs.size(),

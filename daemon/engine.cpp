@@ -17,7 +17,6 @@ constexpr std::size_t effects_kept_max = 4'096;
 
 Error not_started() { return {ErrorKind::conflict, "the job has not started: it has no process to signal"}; }
 Error has_finished() { return {ErrorKind::conflict, "the job has finished"}; }
-Error no_such_job(JobId id) { return {ErrorKind::not_found, "no job " + std::to_string(id)}; }
 
 core::Lane lane_of(const JobSpec& spec, ExecutorKind kind) {
   if (kind == ExecutorKind::process) return spec.is_program() ? core::Lane::program : core::Lane::host;
@@ -48,17 +47,6 @@ ExecutorKind resolve_executor(const JobSpec& spec, const TaskRegistry& tasks, st
   return *spec.executor;
 }
 
-const OutputTarget& target_of(const JobSpec& spec, StreamName of) {
-  return of == StreamName::out ? spec.stdout_target : spec.stderr_target;
-}
-
-/// Refuses a question about output that is not kept.
-void require_captured(const JobSpec& spec, StreamName of) {
-  if (!spec.is_program()) throw Error(ErrorKind::conflict, "the job is a task: its result is in its record, it has no output");
-  if (target_of(spec, of).is_capture()) return;
-  throw Error(ErrorKind::conflict, "the job's " + std::string(json::enum_name(of)) + " is not captured");
-}
-
 double quantile_seconds(const LatencyHistogram& histogram, double q) { return to_seconds(histogram.quantile(q)); }
 
 nlohmann::json latency_json(const LatencyHistogram& histogram) {
@@ -67,13 +55,6 @@ nlohmann::json latency_json(const LatencyHistogram& histogram) {
           {"p90", quantile_seconds(histogram, 0.9)},
           {"p99", quantile_seconds(histogram, 0.99)}};
 }
-
-/// When the running attempt began, as far as its executor has told.
-std::optional<Time> begin_of(const core::Job& job) {
-  const auto* running = std::get_if<core::Running>(&job.state);
-  return running == nullptr ? std::nullopt : running->run.started_at;
-}
-bool has_begun(const core::Job& job) { return begin_of(job).has_value(); }
 
 constexpr std::array<std::string_view, core::lane_count> lane_names{"process", "process_tasks", "thread", "coroutine"};
 
@@ -151,11 +132,13 @@ void Engine::release(const core::Effect& effect) {
     // A job that vanished with its refused submit was never announced and is not now.
     if (scheduler_.was_refused(news->id)) return;
     feed_.publish(*news);
-    if (news->kind != core::EventKind::finished) return;
-    finishes_.add(news->at);
+    const bool finished = news->kind == core::EventKind::finished;
+    if (!finished && news->kind != core::EventKind::retrying) return;
     if (news->spec->is_program()) executor_of(core::Lane::program).on_recorded(news->id, news->attempt);
+    if (!finished) return;
+    finishes_.add(news->at);
     wake(news->id);
-    if (on_finished_) on_finished_();
+    if (on_finished_) on_finished_(*news->finished);
   }
 }
 
@@ -225,7 +208,7 @@ void Engine::step(const std::function<void(core::Step&)>& work) {
 void Engine::arm_timer(Time at) {
   if (timer_at_ && *timer_at_ <= at) return;
   timer_at_ = at;
-  timer_.expires_after(std::max(Duration{0}, at - wall_now()));
+  timer_.expires_at(at);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     timer_at_.reset();
@@ -307,7 +290,7 @@ void Engine::signal(JobId id, int number, std::function<void(std::optional<Error
     store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
       done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
     });
-  } else if (job->is_queued()) {
+  } else if (!job->is_running()) {
     done(not_started());
   } else {
     executor_of(job->lane).signal(id, job->attempt, number, std::move(done));
@@ -327,7 +310,7 @@ void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) 
     return;
   }
   const auto parked = parked_.find(id);
-  if (!has_begun(*job)) {
+  if (!begin_of(*job)) {
     const std::size_t held = parked == parked_.end() ? 0 : parked->second.input_bytes;
     if (held > 0 && held + bytes.size() > parked_input_bytes_max) {
       done(limit_exceeded("the job has not started and holds as much input as it may", "parked_input_bytes_max",
@@ -344,88 +327,6 @@ void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) 
   executor_of(job->lane).write_input(id, job->attempt, std::move(bytes), end, std::move(done));
 }
 
-// ---- output
-
-void Engine::read_output(OutputQuestion question, OutputDone done) {
-  const JobId id = question.id;
-  const core::Job* job = scheduler_.find(id);
-  if (job == nullptr) {
-    store_.get({id}, [this, question, done = std::move(done)](const std::vector<db::Found>& found) {
-      const db::Found& row = found.front();
-      if (row.presence == db::Presence::found) {
-        read_finished(*row.job, question, done);
-      } else if (row.presence == db::Presence::purged) {
-        done(Error(ErrorKind::purged, "job " + std::to_string(question.id) + " and its output are no longer kept"), {});
-      } else {
-        done(no_such_job(question.id), {});
-      }
-    });
-    return;
-  }
-  if (const auto* finished = std::get_if<core::Finished>(&job->state)) {
-    read_finished(*finished->job, question, std::move(done));
-    return;
-  }
-  try {
-    require_captured(*job->spec, question.of);
-  } catch (const Error& error) {
-    done(error, {});
-    return;
-  }
-  if (has_begun(*job)) {
-    read_live(*job, question, std::move(done));
-  } else if (question.wait) {
-    park(id, [this, question, done = std::move(done)]() mutable { read_output(question, std::move(done)); });
-  } else {
-    done(std::nullopt, {.bytes = {}, .offset = question.offset, .next = question.offset, .end = false});
-  }
-}
-
-void Engine::read_live(const core::Job& job, OutputQuestion question, OutputDone done) {
-  if (question.attempt != 0 && question.attempt != job.attempt) {
-    done(Error(ErrorKind::not_found, "job " + std::to_string(job.id) + " has no such attempt"), {});
-    return;
-  }
-  const exec::OutputQuery query{.id = job.id,
-                                .attempt = job.attempt,
-                                .of = question.of,
-                                .offset = question.offset,
-                                .limit = question.limit,
-                                .wait = question.wait};
-  executor_of(job.lane).read_output(
-      query, [this, question, done = std::move(done)](std::optional<Error> error, exec::OutputPiece piece) mutable {
-        if (error && error->kind() == ErrorKind::not_found) {
-          // It has ended meanwhile: its end was reported before this answer, so it is not asked here again.
-          const core::Job* now = scheduler_.find(question.id);
-          if (now == nullptr || now->is_finished()) {
-            read_output(question, std::move(done));
-            return;
-          }
-        }
-        done(std::move(error), {.bytes = std::move(piece.bytes), .offset = piece.offset, .next = piece.next, .end = piece.end});
-      });
-}
-
-void Engine::read_finished(const core::FinishedJob& job, OutputQuestion question, OutputDone done) {
-  try {
-    require_captured(*job.spec, question.of);
-    if (question.attempt != 0 && question.attempt != job.attempt) {
-      throw Error(ErrorKind::not_found, "job " + std::to_string(job.id) + " has no such attempt");
-    }
-    const auto& content = question.of == StreamName::out ? job.end.stdout_content : job.end.stderr_content;
-    if (!content) {
-      done(std::nullopt, {.bytes = {}, .offset = 0, .next = 0, .end = true});
-      return;
-    }
-    const std::string path = output_path(options_.output_dir, job.id, job.attempt, question.of);
-    auto piece = read_kept(*content, job.spec->output_limit, path, question.offset, question.limit);
-    const bool end = piece.next >= content->size.bytes;
-    done(std::nullopt, {.bytes = std::move(piece.bytes), .offset = piece.offset, .next = piece.next, .end = end});
-  } catch (const Error& error) {
-    done(error, {});
-  }
-}
-
 void Engine::park(JobId id, std::function<void()> again) { parked_[id].again.push_back(std::move(again)); }
 
 void Engine::wake(JobId id) {
@@ -440,7 +341,7 @@ void Engine::wake(JobId id) {
 // ---- events from executors
 
 void Engine::on_started(JobId id, Attempt attempt, exec::Started started) {
-  if (const core::Job* job = scheduler_.find(id); job != nullptr && !has_begun(*job))
+  if (const core::Job* job = scheduler_.find(id); job != nullptr && !begin_of(*job) && attempt == 1)
     queue_time_.add(started.at - job->submitted_at);
   scheduler_.on_started(id, attempt, started.at, std::move(started.worker), started.pid, effects_);
   settle();
@@ -569,7 +470,7 @@ nlohmann::json Engine::stats() const {
     finished += counts.outcomes[i];
   }
   const Time now = wall_now();
-  return {{"states", {{"waiting", 0}, {"queued", queued}, {"running", running}, {"finished", finished}}},
+  return {{"states", {{"waiting", counts.waiting}, {"queued", queued}, {"running", running}, {"finished", finished}}},
           {"stopping", counts.stopping},
           {"submitted", counts.submitted},
           {"outcomes", outcomes},

@@ -7,7 +7,7 @@
 
 #include <array>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/system_timer.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <deque>
 #include <functional>
@@ -34,6 +34,13 @@ struct EngineOptions {
   std::filesystem::path output_dir;  ///< where kept output lies that is too large to travel
 };
 
+[[nodiscard]] inline Error no_such_job(JobId id) { return {ErrorKind::not_found, "no job " + std::to_string(id)}; }
+/// When the running attempt began, as far as its executor has told.
+[[nodiscard]] inline std::optional<Time> begin_of(const core::Job& job) {
+  const auto* running = std::get_if<core::Running>(&job.state);
+  return running == nullptr ? std::nullopt : running->run.started_at;
+}
+
 class Engine final : public api::Backend, public exec::Observer, public feed::Ledger {
  public:
   /// Runs `work` on the thread pool, then `done` on the I/O thread.
@@ -52,7 +59,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void recover(db::Recovered recovered);
 
   /// Called after each end that was announced.
-  void on_finished(std::function<void()> callback) { on_finished_ = std::move(callback); }
+  void on_finished(std::function<void(const core::FinishedJob&)> callback) { on_finished_ = std::move(callback); }
   /// Called once, when a shutdown begins.
   void on_shutdown(std::function<void()> callback) { on_shutdown_ = std::move(callback); }
   /// Called once, when a shutdown has run its course and no job is left.
@@ -119,8 +126,10 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void look_for_idle();
   void park(JobId id, std::function<void()> again);
   void wake(JobId id);
+  void read_unfinished(const core::Job& job, OutputQuestion question, OutputDone done);
   void read_live(const core::Job& job, OutputQuestion question, OutputDone done);
-  void read_finished(const core::FinishedJob& job, OutputQuestion question, OutputDone done);
+  void read_attempt(std::shared_ptr<const JobSpec> spec, OutputQuestion question, bool last, OutputDone done);
+  void read_finished(const core::FinishedPtr& job, OutputQuestion question, OutputDone done);
   [[nodiscard]] exec::Executor& executor_of(core::Lane lane) { return *executors_[static_cast<std::size_t>(lane)]; }
 
   boost::asio::io_context& io_;
@@ -141,7 +150,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   core::PersistNumber durable_ = 0;
   core::PersistNumber timed_ = 0;  // the Persist whose commit is being timed; 0: none
   std::chrono::steady_clock::time_point timed_since_;
-  boost::asio::steady_timer timer_;
+  boost::asio::system_timer timer_;  // of the wall clock, which may be set
   std::optional<Time> timer_at_;
   boost::unordered_flat_map<JobId, Parked> parked_;
 
@@ -149,7 +158,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   bool detaching_ = false;
   std::uint64_t tasks_running_ = 0;  // begun on an executor that dies with the daemon
   bool cancelled_all_ = false;
-  std::function<void()> on_finished_;
+  std::function<void(const core::FinishedJob&)> on_finished_;
   std::function<void()> on_shutdown_;
   std::function<void()> on_idle_;
 

@@ -16,18 +16,22 @@ constexpr Duration longest = std::chrono::hours(1);
 Retention::Retention(boost::asio::io_context& io, db::Store& store, feed::Feed& feed, db::Retention bounds, Forget forget)
     : store_(store), feed_(feed), bounds_(bounds), forget_(std::move(forget)), timer_(io) {}
 
-void Retention::note_finished() {
+void Retention::note_finished(const core::FinishedJob& job) {
+  if (job.spec->keep) own_.insert(std::chrono::ceil<std::chrono::seconds>(job.finished_at + *job.spec->keep));
   if (++finished_ >= ends_between_looks) return look();
-  if (!armed_) arm(std::min(bounds_.age, soon));
+  arm(std::min(bounds_.age, soon));
 }
 
 void Retention::arm(Duration delay) {
   if (closed_) return;
-  armed_ = true;
-  timer_.expires_after(delay);
+  if (!own_.empty()) delay = std::clamp(*own_.begin() - wall_now(), Duration{0}, delay);
+  const auto at = std::chrono::steady_clock::now() + delay;
+  if (armed_for_ && *armed_for_ <= at) return;
+  armed_for_ = at;
+  timer_.expires_at(at);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
-    armed_ = false;
+    armed_for_.reset();
     look();
   });
 }
@@ -36,7 +40,9 @@ void Retention::look() {
   if (looking_ || closed_) return;
   looking_ = true;
   finished_ = 0;
-  store_.overdue(bounds_, wall_now(), page_jobs, [this](const std::vector<JobId>& ids) {
+  const Time now = wall_now();
+  own_.erase(own_.begin(), own_.lower_bound(now));
+  store_.overdue(bounds_, now, page_jobs, [this](const std::vector<JobId>& ids) {
     store_.get(ids, [this, full = ids.size() == page_jobs](const std::vector<db::Found>& found) { drop(found, full); });
   });
 }
@@ -52,7 +58,7 @@ void Retention::drop(const std::vector<db::Found>& overdue, bool more) {
   if (dropped) forget_(std::move(ids));
   if (more && dropped) return look();
   // Old age comes without any event; what a stream still waits for is looked at again soon.
-  if (!armed_) arm(overdue.empty() ? std::min(bounds_.age, longest) : soon);
+  arm(overdue.empty() ? std::min(bounds_.age, longest) : soon);
 }
 
 void Retention::close() {

@@ -7,7 +7,11 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
+#include <optional>
+#include <set>
+#include <vector>
 
 #include "daemon/db/store.hpp"
 #include "daemon/feed/feed.hpp"
@@ -21,13 +25,13 @@ class Retention {
   /// `forget` drops the records and their output.
   Retention(boost::asio::io_context& io, db::Store& store, feed::Feed& feed, db::Retention bounds, Forget forget);
 
-  /// A job has finished.
-  void note_finished();
+  void note_finished(const core::FinishedJob& job);
   /// Looks now; then again while there is more to drop.
   void look();
   void close();
 
  private:
+  /// After `delay`, or before, where a job was to be kept less long.
   void arm(Duration delay);
   void drop(const std::vector<db::Found>& overdue, bool more);
 
@@ -37,7 +41,8 @@ class Retention {
   Forget forget_;
   boost::asio::steady_timer timer_;
   std::uint64_t finished_ = 0;  // since the last look
-  bool armed_ = false;
+  std::set<Time> own_;          // when those go that say themselves how long they are kept, in whole seconds; since the start
+  std::optional<std::chrono::steady_clock::time_point> armed_for_;
   bool looking_ = false;
   bool closed_ = false;
 };

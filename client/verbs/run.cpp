@@ -7,6 +7,7 @@
 #include "client/foreground.hpp"
 #include "client/spec_options.hpp"
 #include "client/verbs/actions.hpp"
+#include "client/whole_input.hpp"
 
 namespace stint::cli {
 namespace {
@@ -32,7 +33,12 @@ class Run : public Action {
     JobSpec job = spec_.build(words);
     if (spec_.args()) job.args = parse_json(*spec_.args(), "--args");
     if (job.is_program() && !spec_.has_stdin_file() && !no_stdin_ && input_is_forwarded()) {
-      job.stdin_source.source = StdinSource::Stream{};
+      // A second attempt reads it again, so it is sent whole.
+      if (job.retry.max > 0) {
+        job.stdin_source.source = StdinSource::Bytes{read_whole(STDIN_FILENO, limits::input_chunk_bytes_max)};
+      } else {
+        job.stdin_source.source = StdinSource::Stream{};
+      }
     }
     Target where = target();
     where.may_start = !no_start_;

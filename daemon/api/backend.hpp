@@ -36,6 +36,8 @@ struct OutputPiece {
   std::uint64_t offset = 0;
   std::uint64_t next = 0;
   bool end = false;
+  Attempt attempt = 0;  ///< whose output it is; 0: none has begun
+  bool last = true;     ///< no further attempt will follow this one
 };
 
 class Backend {
@@ -73,8 +75,8 @@ class Backend {
   virtual void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) = 0;
   virtual void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) = 0;
 
-  /// Output of a job in any state; `wait` as in exec::OutputQuery: a queued job's output is waited for too. `attempt` 0
-  /// is the last. Errors: `not_found`, `purged`, `conflict` (not captured).
+  /// Output of a job in any state; `wait` as in exec::OutputQuery: that of an attempt that has not begun is waited for too.
+  /// `attempt` 0 is the newest. Errors: `not_found`, `purged`, `conflict` (not captured).
   struct OutputQuestion {
     JobId id = 0;
     Attempt attempt = 0;

@@ -28,6 +28,7 @@ nlohmann::json bounds(const Options& options) {
           {"env_entries_max", limits::env_entries_max},
           {"env_bytes_max", limits::env_bytes_max},
           {"path_bytes_max", limits::path_bytes_max},
+          {"retries_max", limits::retries_max},
           {"submit_jobs_max", limits::submit_jobs_max},
           {"wait_ids_max", limits::wait_ids_max},
           {"list_jobs_max", limits::list_jobs_max},

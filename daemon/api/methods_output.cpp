@@ -16,6 +16,7 @@ protocol::OutputChunk chunk_of(const OutputPiece& piece) {
   chunk.offset = piece.offset;
   chunk.next = piece.next;
   chunk.end = piece.end;
+  if (piece.attempt > 0) chunk.attempt = piece.attempt;
   std::string_view bytes = piece.bytes;
   const std::size_t tail = piece.end ? 0 : unfinished_tail(bytes);
   if (tail > 0 && tail < bytes.size() && json::is_utf8(bytes.substr(0, bytes.size() - tail))) {
@@ -26,8 +27,8 @@ protocol::OutputChunk chunk_of(const OutputPiece& piece) {
   return chunk;
 }
 
-/// A followed output: a chain of questions that wait where the bytes arise. The next is asked only while the outbox has
-/// room, so a slow reader holds up nobody.
+/// A followed output: a chain of questions that wait where the bytes arise, through all further attempts of the job. The next
+/// is asked only while the outbox has room, so a slow reader holds up nobody.
 class FollowedOutput final : public LocalStream, public std::enable_shared_from_this<FollowedOutput> {
  public:
   FollowedOutput(Backend& backend, std::weak_ptr<Conversation> conversation, feed::StreamId id, Backend::OutputQuestion question)
@@ -50,7 +51,12 @@ class FollowedOutput final : public LocalStream, public std::enable_shared_from_
   void on_piece(const std::optional<Error>& error, const OutputPiece& piece) {
     const auto conversation = conversation_.lock();
     if (!conversation || !conversation->has_stream(id_)) return;
+    if (error && after_retry_ && error->kind() == ErrorKind::not_found) {  // the job has ended without another attempt
+      return conversation->end(id_, StreamEnd::complete, nullptr);
+    }
     if (error) return conversation->end(id_, StreamEnd::error, &*error);
+    question_.attempt = piece.attempt;
+    after_retry_ = false;
     // The beginning of a character is kept until the rest of it has come.
     if (!carry_.empty() && piece.offset != question_.offset)
       send(*conversation, std::exchange(carry_, {}), question_.offset, false);
@@ -62,8 +68,14 @@ class FollowedOutput final : public LocalStream, public std::enable_shared_from_
       bytes.resize(bytes.size() - tail);
     }
     question_.offset = piece.next;
-    if (!bytes.empty() || piece.end) send(*conversation, bytes, offset + bytes.size(), piece.end);
-    if (piece.end) return conversation->end(id_, StreamEnd::complete, nullptr);
+    const bool over = piece.end && piece.last;
+    if (!bytes.empty() || over) send(*conversation, bytes, offset + bytes.size(), over);
+    if (over) return conversation->end(id_, StreamEnd::complete, nullptr);
+    if (piece.end) {
+      ++question_.attempt;
+      question_.offset = 0;
+      after_retry_ = true;
+    }
     resume();
   }
 
@@ -73,6 +85,7 @@ class FollowedOutput final : public LocalStream, public std::enable_shared_from_
     chunk.offset = next - bytes.size();
     chunk.next = next;
     chunk.end = end;
+    chunk.attempt = question_.attempt;
     encode_bytes(chunk, bytes);
     conversation.stream_item(id_, json::encode_text(chunk));
   }
@@ -82,6 +95,7 @@ class FollowedOutput final : public LocalStream, public std::enable_shared_from_
   feed::StreamId id_;
   Backend::OutputQuestion question_;
   std::string carry_;
+  bool after_retry_ = false;  // an attempt is asked for that may never come
   bool asking_ = false;
 };
 

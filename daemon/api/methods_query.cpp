@@ -48,6 +48,10 @@ void encode_reason(json::Writer& writer, const core::Reason& reason) {
   writer.key("kind");
   if (reason.kind == core::Reason::Kind::draining) {
     writer.string("draining");
+  } else if (reason.kind != core::Reason::Kind::slots) {
+    writer.string(reason.kind == core::Reason::Kind::time ? "time" : "retry");
+    writer.key("until");
+    writer.seconds(reason.until);
   } else {
     writer.string("slots");
     writer.key("executor");
@@ -77,7 +81,7 @@ Reply on_get(Context& context, protocol::IdRequest&& request) {
     reply.result.clear();
     json::Writer writer(reply.result);
     encode_record(writer, backend.scheduler().record_of(*at.job));
-    reply.after = seen_up_to(backend, at.job->spec->durable);
+    reply.after = seen_up_to(backend, at.job->durable);
     return reply;
   });
 }
@@ -111,7 +115,7 @@ Reply on_why(Context& context, protocol::IdRequest&& request) {
     writer.string(json::enum_name(state));
     writer.key("reasons");
     writer.begin_array();
-    if (state == State::queued) {
+    if (state == State::queued || state == State::waiting) {
       for (const auto& reason : backend.scheduler().why(*at.job)) encode_reason(writer, reason);
     }
     writer.end_array();

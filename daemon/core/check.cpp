@@ -1,4 +1,5 @@
 // Scheduler::check(): derives every index and count from the jobs again and compares.
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -22,12 +23,14 @@ struct Derived {
   std::array<std::uint64_t, lane_count> durable{};
   std::array<std::uint64_t, lane_count> transient{};
   std::array<std::uint64_t, lane_count> unbegun{};
+  std::array<std::uint64_t, lane_count> doomed{};
   std::uint64_t stopping = 0;
   std::uint64_t foreground = 0;
   std::uint64_t foreground_running = 0;
   std::uint64_t finished = 0;
   std::uint64_t unfinished = 0;
-  std::uint64_t doomed = 0;
+  std::uint64_t waiting = 0;
+  std::uint64_t expiring = 0;
 };
 
 }  // namespace
@@ -38,7 +41,7 @@ void Scheduler::check() const {
   s.table.each_after(0, [&](const Job& job) {
     const auto lane = static_cast<std::size_t>(job.lane);
     if (job.id >= s.next_id) wrong(job, "its id was never given");
-    const bool stands = s.lanes[lane].line(job.durable()).contains(s.place(job));
+    const bool stands = s.lanes[lane].line(job.durable).contains(s.place(job));
     if (stands != job.is_queued()) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
     if (job.is_finished()) {
       ++derived.finished;
@@ -46,23 +49,34 @@ void Scheduler::check() const {
       return true;
     }
     ++derived.unfinished;
-    derived.foreground += job.spec->daemon ? 0 : 1;
-    if (const auto* const queued = std::get_if<Queued>(&job.state)) {
-      ++(job.durable() ? derived.durable : derived.transient)[lane];
-      derived.doomed += queued->cancelled ? 1 : 0;
+    derived.foreground += job.daemon || job.is_waiting() ? 0 : 1;
+    const bool expires = job.expires_at != Time{} && job.attempt == 0 && (job.is_queued() || job.is_waiting());
+    derived.expiring += expires ? 1 : 0;
+    if (expires && !s.timetable.contains(Alarm::expire, job.expires_at, job.id)) wrong(job, "will never expire");
+    if (const auto* const waiting = std::get_if<Waiting>(&job.state)) {
+      ++derived.waiting;
+      if (!s.timetable.contains(Alarm::wake, waiting->until, job.id)) wrong(job, "waits for a time that never comes");
+      return true;
+    }
+    if (job.is_queued()) {
+      ++(job.durable ? derived.durable : derived.transient)[lane];
+      return true;
+    }
+    if (job.is_doomed()) {
+      ++derived.doomed[lane];
       return true;
     }
     const auto& running = std::get<Running>(job.state);
     ++derived.running[lane];
-    derived.foreground_running += job.spec->daemon ? 0 : 1;
+    derived.foreground_running += job.daemon ? 0 : 1;
     const bool unbegun = job.lane == Lane::program && !running.run.started_at;
     derived.unbegun[lane] += unbegun ? 1 : 0;
     if (unbegun != s.lanes[lane].unbegun.contains(s.place(job))) wrong(job, "its place among those not begun is wrong");
     derived.stopping += running.phase == Phase::stopping ? 1 : 0;
     if (job.attempt == 0) wrong(job, "runs without an attempt");
     if ((running.phase == Phase::stopping) != (running.stop != StopCause::none)) wrong(job, "its phase does not fit its stop");
-    const bool recovered = job.durable() && job.submitted_in == 0;
-    if (!recovered && job.durable() != (running.after != 0)) wrong(job, "its start was not recorded");
+    const bool recovered = job.durable && job.submitted_in == 0;
+    if (!recovered && job.durable != (running.after != 0)) wrong(job, "its start was not recorded");
     return true;
   });
 
@@ -74,6 +88,7 @@ void Scheduler::check() const {
     expect(derived.unbegun[i], static_cast<std::uint64_t>(permits.unbegun.size()), "not begun");
     expect(derived.durable[i], permits.durable.size(), "durable line");
     expect(derived.transient[i], permits.transient.size(), "transient line");
+    expect(derived.doomed[i], permits.doomed, "doomed");
     const bool startable = !permits.transient.empty() || (!permits.durable.empty() && !s.starts_held);
     if (permits.any_free() && startable && s.starts_allowed()) throw std::logic_error("a slot is idle while a job waits for it");
   }
@@ -95,13 +110,17 @@ void Scheduler::check() const {
   }
   expect(derived.finished, announced, "finished jobs that wait for a commit");
 
+  s.timetable.check();
+  expect(derived.waiting, s.timetable.size(Alarm::wake), "waiting");
+  expect(derived.expiring, s.timetable.size(Alarm::expire), "expiring");
+  expect(std::uint64_t{s.starts_held ? 1U : 0U}, s.timetable.size(Alarm::store), "starts held");
   std::uint64_t doomed = 0;
   for (const JobId id : s.doomed) {
     const Job* const job = s.table.find(id);
-    const auto* const queued = job == nullptr ? nullptr : std::get_if<Queued>(&job->state);
-    doomed += queued != nullptr && queued->cancelled ? 1 : 0;
+    doomed += job != nullptr && job->is_doomed() ? 1 : 0;
   }
-  expect(derived.doomed, doomed, "cancelled jobs whose start was refused");
+  expect(std::accumulate(derived.doomed.begin(), derived.doomed.end(), std::uint64_t{0}), doomed,
+         "cancelled jobs whose start was refused");
 
   std::uint64_t ended = 0;
   for (const auto count : s.outcomes) ended += count;

@@ -8,6 +8,8 @@ struct Describer {
   JobRecord& record;
 
   void operator()(const Queued&) const { record.state = State::queued; }
+  void operator()(const Waiting&) const { record.state = State::waiting; }
+  void operator()(const Doomed&) const { record.state = State::queued; }
   void operator()(const Running& running) const {
     record.state = State::running;
     record.phase = running.phase;

@@ -44,6 +44,18 @@ struct FinishedJob {
 };
 using FinishedPtr = std::shared_ptr<const FinishedJob>;
 
+/// An attempt after which the job runs again: what of it may still be asked once the next one runs.
+struct EndedAttempt {
+  JobId id = 0;
+  Attempt attempt = 0;
+  Outcome outcome{};
+  Time ended_at{};
+  Time again_at{};  ///< not before this the next attempt starts
+  EndReport end;
+  bool operator==(const EndedAttempt&) const = default;
+};
+using EndedPtr = std::shared_ptr<const EndedAttempt>;
+
 /// One job of a submit as it is stored.
 struct SubmittedJob {
   std::shared_ptr<const JobSpec> spec;  ///< one object for all jobs of a template
@@ -51,6 +63,8 @@ struct SubmittedJob {
   std::optional<std::uint32_t> index;
   ExecutorKind executor{};
   Lane lane{};
+  std::optional<Time> not_before;  ///< the first start
+  std::optional<Time> expires_at;
 };
 
 /// An unfinished job as a start of the daemon finds it.
@@ -66,6 +80,11 @@ struct StoredJob {
   Lane lane{};
   Attempt attempt = 0;  ///< of the newest StartFact; 0: never started
   bool cancelled = false;
+  std::optional<Time> waits_until;  ///< it has not started, or its newest attempt has ended: not before this
+  std::optional<Time> expires_at;
+
+  /// As far as is known, its newest attempt runs.
+  [[nodiscard]] bool has_started() const { return attempt > 0 && !waits_until; }
 };
 
 /// A user's word for one call of submit, by which its repetition is known.
@@ -96,6 +115,11 @@ struct StartFact {
   JobId id = 0;
   Attempt attempt = 0;
 };
+/// The attempt has ended and is not the last. The job has not finished, so it gets no seq and stays among the unfinished;
+/// the next StartFact takes it out of its wait.
+struct RetryFact {
+  EndedPtr attempt;
+};
 struct CancelFact {
   JobId id = 0;
 };
@@ -111,7 +135,7 @@ struct ReserveFact {
   Seq seqs = 0;
 };
 using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact, ReserveFact, ChannelFact, ChannelPutFact,
-                          ChannelTakeFact, EventFact>;
+                          ChannelTakeFact, EventFact, RetryFact>;
 
 /// True for new work, which a store without room refuses; the others are facts that must be recorded.
 [[nodiscard]] inline bool refusable(const Fact& fact) {
@@ -151,7 +175,8 @@ struct Stop {
   bool force = false;
 };
 
-enum class EventKind : std::uint8_t { submitted, started, progress, stopping, finished };
+/// `retrying`: an attempt has ended and the job will run again; only the end of the last attempt is `finished`.
+enum class EventKind : std::uint8_t { submitted, started, progress, stopping, finished, retrying };
 
 struct Publish {
   PersistNumber after = 0;
@@ -164,6 +189,7 @@ struct Publish {
   double progress = 0;
   std::string text;      ///< of progress
   FinishedPtr finished;  ///< kind finished
+  EndedPtr ended;        ///< kind retrying
 };
 
 /// Call `on_timer` at this time; replaces an earlier wish that is later.

@@ -7,6 +7,9 @@ namespace stint::core {
 
 Job& JobTable::insert(std::unique_ptr<Job> job) {
   Job& taken = *job;
+  taken.priority = static_cast<std::int16_t>(taken.spec->priority);
+  taken.durable = taken.spec->durable;
+  taken.daemon = taken.spec->daemon;
   if (taken.spec->group) {
     const std::string& label = *taken.spec->group;
     auto found = groups_.find(label);

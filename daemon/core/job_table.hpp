@@ -19,10 +19,16 @@ namespace stint::core {
 
 struct Group;
 
-/// Stands in its lane's line.
-struct Queued {
-  bool cancelled = false;  ///< its start was refused after somebody had cancelled it: ends with the next on_timer
+/// In no line: stands in the timetable until its time has come.
+struct Waiting {
+  Time until{};
 };
+
+/// Stands in its lane's line.
+struct Queued {};
+
+/// Its start was refused after somebody had cancelled it: in no line, ends when the store takes work again.
+struct Doomed {};
 
 /// What only some runs have.
 struct RunDetails {
@@ -63,18 +69,23 @@ struct Job {
   std::shared_ptr<const User> user;
   Time submitted_at{};
   PersistNumber submitted_in = 0;  ///< 0: not durable
-  std::variant<Queued, Running, Finished> state;
+  std::variant<Queued, Waiting, Doomed, Running, Finished> state;
+  Time expires_at{};  ///< the epoch: never
   // Neighbours in the group's list of unfinished jobs.
   Group* group = nullptr;
   Job* group_previous = nullptr;
   Job* group_next = nullptr;
   std::optional<std::uint32_t> index;
   Attempt attempt = 0;  ///< 0 before the first start
+  std::int16_t priority = 0;
   Lane lane{};
   ExecutorKind executor{};
+  bool durable = true;
+  bool daemon = false;
 
-  [[nodiscard]] bool durable() const { return spec->durable; }
+  [[nodiscard]] bool is_waiting() const { return std::holds_alternative<Waiting>(state); }
   [[nodiscard]] bool is_queued() const { return std::holds_alternative<Queued>(state); }
+  [[nodiscard]] bool is_doomed() const { return std::holds_alternative<Doomed>(state); }
   [[nodiscard]] bool is_running() const { return std::holds_alternative<Running>(state); }
   [[nodiscard]] bool is_finished() const { return std::holds_alternative<Finished>(state); }
 };

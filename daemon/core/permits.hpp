@@ -20,6 +20,7 @@ struct Permits {
   /// Starts that may be on their way beyond the capacity, so that whoever runs them has the next one at hand.
   std::uint64_t allowance = 0;
   std::set<Place> unbegun;  ///< started and not begun; of programs only, nothing else is started ahead
+  std::uint64_t doomed = 0;  ///< in no line any more, and not ended yet
   Line durable;
   Line transient;
 
@@ -38,7 +39,7 @@ struct Permits {
   }
   [[nodiscard]] std::uint64_t running() const { return used - ahead(); }
   /// Who does not run, started ahead or in line.
-  [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size(); }
+  [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size() + doomed; }
   [[nodiscard]] std::uint64_t before(Place place) const {
     const auto started = std::count_if(first_ahead(), unbegun.end(), [place](Place each) { return each < place; });
     return static_cast<std::uint64_t>(started) + durable.ahead(place) + transient.ahead(place);

@@ -13,7 +13,7 @@ EndReport lost_with_the_daemon() {
 }  // namespace
 
 // Its line, its slot and its group are as they were; nothing is announced, because nothing has happened to it.
-Job& Scheduler::State::restore(StoredJob stored) {
+Job& Scheduler::State::restore(Step& step, StoredJob stored) {
   auto made = std::make_unique<Job>();
   made->id = stored.id;
   made->parent = stored.parent;
@@ -25,13 +25,20 @@ Job& Scheduler::State::restore(StoredJob stored) {
   made->lane = stored.lane;
   made->executor = stored.executor;
   made->attempt = stored.attempt;
+  made->expires_at = stored.expires_at.value_or(Time{});
   Job& job = table.insert(std::move(made));
   ++submitted;
-  if (!job.spec->daemon) ++foreground;
-  if (stored.attempt == 0) {
-    lane(job).line(true).insert(place(job));
+  if (!stored.has_started()) {
+    set_expiry(step, job);
+    if (stored.waits_until && *stored.waits_until > step.now) {
+      job.state = Waiting{*stored.waits_until};
+      set_alarm(step, Alarm::wake, *stored.waits_until, job.id);
+    } else {
+      stand_in_line(job);
+    }
     return job;
   }
+  if (!job.daemon) ++foreground;
   Running state;
   if (stored.cancelled) {
     state.stop = StopCause::cancelled;
@@ -39,7 +46,7 @@ Job& Scheduler::State::restore(StoredJob stored) {
     ++stopping;
   }
   ++lane(job).used;
-  if (!job.spec->daemon) ++foreground_running;
+  if (!job.daemon) ++foreground_running;
   if (job.lane == Lane::program) lane(job).unbegun.insert(place(job));
   job.state = std::move(state);
   return job;
@@ -51,11 +58,11 @@ void Scheduler::on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmi
   Step step(now, s.newest_persist, out);
   for (StoredJob& stored : jobs) {
     const bool cancelled = stored.cancelled;
-    Job& job = s.restore(std::move(stored));
-    if (job.is_queued()) {
-      if (cancelled) s.finish_queued(step, job);
+    Job& job = s.restore(step, std::move(stored));
+    if (!job.is_running()) {
+      if (cancelled) s.finish_unstarted(step, job, Outcome::cancelled);
     } else if (job.lane != Lane::program) {
-      s.finish_running(step, job, lost_with_the_daemon());
+      s.end_attempt(step, job, lost_with_the_daemon());
     } else if (cancelled) {
       step.emit(Stop{0, job.lane, job.id, job.attempt, false});
     }

@@ -11,6 +11,8 @@ namespace {
 
 /// How long durable starts wait after the store has refused one.
 constexpr Duration refused_pause = std::chrono::milliseconds(100);
+/// So many that wait for the same time go on in one step; the others in the next.
+constexpr std::size_t due_max = 4'096;
 
 }  // namespace
 
@@ -46,7 +48,10 @@ JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const U
   if (durable) {
     SubmitFact fact{.first = first, .parent = parent.value_or(0), .at = now, .user = user, .jobs = {}, .key = key};
     fact.jobs.reserve(jobs.size());
-    for (const auto& each : jobs) fact.jobs.push_back({each.spec, each.item, each.index, each.executor, each.lane});
+    for (const auto& each : jobs) {
+      const auto [not_before, expires_at] = times_of(*each.spec, now);
+      fact.jobs.push_back({each.spec, each.item, each.index, each.executor, each.lane, not_before, expires_at});
+    }
     number = step.record(std::move(fact));
     s.log.submitted(number, first, jobs.size());
   }
@@ -72,7 +77,7 @@ void Scheduler::on_progress(JobId id, Attempt attempt, double value, std::string
   auto& run = std::get<Running>(job->state).run;
   if (!run.details) run.details = std::make_unique<RunDetails>();
   run.details->progress = value;
-  out.emplace_back(Publish{0, EventKind::progress, id, now, job->spec, job->user, attempt, value, std::move(text), nullptr});
+  out.emplace_back(Publish{0, EventKind::progress, id, now, job->spec, job->user, attempt, value, std::move(text), nullptr, nullptr});
 }
 
 void Scheduler::on_stopping(JobId id, Attempt attempt, Time now, Effects& out) {
@@ -90,7 +95,7 @@ void Scheduler::on_ended(JobId id, Attempt attempt, EndReport report, Time now, 
   Permits& permits = s.lane(*job);
   // Where starts were ahead, one of them has the slot already.
   Step step(now, s.newest_persist, out, permits.ahead() > 0);
-  s.finish_running(step, *job, std::move(report));
+  s.end_attempt(step, *job, std::move(report));
   s.stop_daemons(step);
   s.fill(step, permits);
 }
@@ -102,7 +107,7 @@ void Scheduler::on_returned(JobId id, Attempt attempt, Time now, Effects& out) {
   Step step(now, s.newest_persist, out);
   Permits& permits = s.lane(*job);
   if (std::get<Running>(job->state).stop == StopCause::none) {
-    s.take_back(*job);
+    s.take_back(step, *job);
   } else {
     s.finish_returned(step, *job);
   }
@@ -168,9 +173,10 @@ void Scheduler::on_durable(PersistNumber number) {
 // for the timer.
 void Scheduler::on_refused(PersistNumber number, Time now, Effects& out) {
   State& s = *state_;
+  Step step(now, s.newest_persist, out);
   for (const auto& entry : s.log.starts_of(number)) {
     Job* const job = s.table.find(entry.id);
-    if (job != nullptr && job->is_running()) s.put_back(*job);
+    if (job != nullptr && job->is_running()) s.put_back(step, *job);
   }
   for (const auto& entry : s.log.submits_of(number)) {
     for (JobId id = entry.first; id < entry.first + entry.count; ++id) {
@@ -179,22 +185,22 @@ void Scheduler::on_refused(PersistNumber number, Time now, Effects& out) {
     s.keys.drop(entry.first);
     s.log.refused(entry, s.newest_persist);
   }
-  s.starts_held = true;
-  Step step(now, s.newest_persist, out);
+  if (!std::exchange(s.starts_held, true)) s.set_alarm(step, Alarm::store, now + refused_pause, 0);
   s.fill_all(step);
-  step.emit(ArmTimer{now + refused_pause});
 }
 
 void Scheduler::on_timer(Time now, Effects& out) {
   State& s = *state_;
   Step step(now, s.newest_persist, out);
-  s.starts_held = false;
-  for (const JobId id : std::exchange(s.doomed, {})) {
-    Job* const job = s.table.find(id);
-    if (job != nullptr && job->is_queued()) s.finish_queued(step, *job);
+  s.timetable.rang();
+  for (std::size_t left = due_max; left > 0; --left) {
+    const auto due = s.timetable.take_due(now);
+    if (!due) break;
+    s.on_due(step, *due);
   }
   s.stop_daemons(step);
   s.fill_all(step);
+  if (const auto next = s.timetable.next()) step.emit(ArmTimer{*next});
 }
 
 void Scheduler::on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out) {
@@ -247,6 +253,9 @@ void Scheduler::each_after(JobId after, std::size_t limit, const std::function<b
 }
 
 std::vector<Reason> Scheduler::why(const Job& job) const {
+  if (const auto* const waiting = std::get_if<Waiting>(&job.state)) {
+    return {{.kind = job.attempt > 0 ? Reason::Kind::retry : Reason::Kind::time, .lane = job.lane, .until = waiting->until}};
+  }
   if (state_of(job) != stint::State::queued) return {};
   const Permits& lane = state_->lane(job);
   const Reason slots{Reason::Kind::slots, job.lane, lane.before(state_->place(job))};
@@ -258,7 +267,8 @@ std::vector<Reason> Scheduler::why(const Job& job) const {
 
 stint::State Scheduler::state_of(const Job& job) const {
   if (job.is_finished()) return stint::State::finished;
-  return job.is_queued() || state_->lane(job).is_ahead(state_->place(job)) ? stint::State::queued : stint::State::running;
+  if (job.is_waiting()) return stint::State::waiting;
+  return !job.is_running() || state_->lane(job).is_ahead(state_->place(job)) ? stint::State::queued : stint::State::running;
 }
 
 JobRecord Scheduler::record_of(const Job& job) const {
@@ -279,6 +289,7 @@ Counts Scheduler::counts() const {
     counts.running[i] = permits.running();
     counts.slots[i] = permits.capacity;
   }
+  counts.waiting = state_->timetable.size(Alarm::wake);
   counts.outcomes = state_->outcomes;
   counts.submitted = state_->submitted;
   counts.stopping = state_->stopping;

@@ -52,15 +52,17 @@ struct CancelResult {
 
 /// One exact reason why a job does not run.
 struct Reason {
-  enum class Kind : std::uint8_t { slots, draining } kind{};
+  enum class Kind : std::uint8_t { slots, draining, time, retry } kind{};
   Lane lane{};
   std::uint64_t ahead = 0;  ///< jobs before it in the line
+  Time until{};             ///< time, retry: when it will stand in line
 };
 
-/// What a drain waits for: nothing, what runs, or what is queued too.
+/// What a drain waits for: nothing, what runs, or what is queued too. Never for who waits for a time, which it cannot hurry.
 enum class DrainScope : std::uint8_t { none, running, queued };
 
 struct Counts {
+  std::uint64_t waiting = 0;
   std::array<std::uint64_t, lane_count> queued{};
   std::array<std::uint64_t, lane_count> running{};
   std::array<std::uint32_t, lane_count> slots{};
@@ -94,7 +96,7 @@ class Scheduler {
   void on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out);
   /// The executor has told it to stop because its timeout has passed.
   void on_stopping(JobId id, Attempt attempt, Time now, Effects& out);
-  /// Ends the attempt; gives the slot to the next in line. Ignored where the attempt is not running.
+  /// Ends the attempt, and the job with it unless it runs again; gives the slot to the next in line. Ignored where the attempt is not running.
   void on_ended(JobId id, Attempt attempt, EndReport report, Time now, Effects& out);
   /// The attempt never began and never will: it was wanted back, or its worker died before. Stands in line again with the
   /// same number to come, or ends where it was told to stop.
@@ -110,9 +112,9 @@ class Scheduler {
   /// Everything up to `number` is on disk: finished jobs leave.
   void on_durable(PersistNumber number);
   /// Persist `number` was refused; called newest first. Undoes its new work exactly: a submit's jobs vanish, a start's
-  /// job stands in line again and is tried after an ArmTimer (0.1 s). Effects held for `number` are the caller's to drop.
+  /// job stands in line again and is tried after 0.1 s. Effects held for `number` are the caller's to drop.
   void on_refused(PersistNumber number, Time now, Effects& out);
-  /// The time of an ArmTimer has come: starts that were refused are tried again.
+  /// The time of an ArmTimer has come: who waited for it goes on. Called early or twice it does nothing.
   void on_timer(Time now, Effects& out);
   /// Capacity of a lane changes (a worker is gone, a worker is back).
   void on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out);
@@ -136,7 +138,7 @@ class Scheduler {
   [[nodiscard]] JobRecord record_of(const Job& job) const;
   [[nodiscard]] Counts counts() const;
   [[nodiscard]] bool draining() const;
-  /// No unfinished job is here.
+  /// No unfinished job is here but those that wait for a time.
   [[nodiscard]] bool idle() const;
   /// The job's submit was refused: effects about it that are still held, for whichever number, are to be dropped. Known
   /// until all that was emitted before the refusal is decided.

@@ -1,9 +1,10 @@
 // All that the scheduler knows, and the legal transitions of a job, one function each. For daemon/core only.
 //
-//   none → Queued        enter           Queued → Running    start           Running → Queued   put_back (refused)
-//   Queued → Finished    finish_queued   starting → running  begin           Running → Queued   take_back (returned)
-//   Running → Finished   finish_running  Running → stopping  request_stop    Finished → none    leave
-//   Running → Finished   finish_returned none → any          restore         any → none         vanish (refused)
+//   none → Queued, Waiting  enter        Queued → Running       start            Running → Queued, Doomed  put_back (refused)
+//   Waiting → Queued        wake         starting → running     begin            Running → Queued          take_back (returned)
+//   Running → Waiting       retry        Running → stopping     request_stop     Running → Finished        finish_running
+//   Queued, Waiting, Doomed → Finished   finish_unstarted                        Running → Finished        finish_returned
+//   none → any              restore      Finished → none        leave            any → none                vanish (refused)
 //
 // A transition keeps every index and count right and appends its facts and effects; which one comes next is decided by
 // the events in scheduler.cpp. Throws std::bad_alloc only.
@@ -19,6 +20,7 @@
 #include "daemon/core/reservation.hpp"
 #include "daemon/core/scheduler.hpp"
 #include "daemon/core/step.hpp"
+#include "daemon/core/timetable.hpp"
 
 namespace stint::core {
 
@@ -31,6 +33,7 @@ struct Scheduler::State {
   KeyTable keys;
   std::array<Permits, lane_count> lanes;
   Pace pace;  // of programs: only their starts go ahead
+  Timetable timetable;
   JobId next_id;
   Seq next_seq;
   Reservation reservation;
@@ -38,40 +41,47 @@ struct Scheduler::State {
   PersistNumber accepted_after = 0;
   std::uint64_t submitted = 0;
   std::uint64_t stopping = 0;
-  std::uint64_t foreground = 0;          // unfinished and not `daemon`
+  std::uint64_t foreground = 0;          // unfinished, not waiting for a time, and not `daemon`
   std::uint64_t foreground_running = 0;  // of these, those that hold a slot
   std::array<std::uint64_t, 7> outcomes{};
   std::optional<DrainScope> drain;
   bool daemons_stopped = false;  // in this drain
-  bool starts_held = false;      // the store refuses: no durable job starts before the next on_timer
-  std::vector<JobId> doomed;     // Queued::cancelled
+  bool starts_held = false;      // the store refuses: no durable job starts before Alarm::store
+  std::vector<JobId> doomed;     // in state Doomed, or no longer here
   std::string scratch;           // records are encoded here, so that each is allocated once, in its size
 
   [[nodiscard]] bool starts_allowed() const { return !drain || *drain == DrainScope::queued; }
   [[nodiscard]] Permits& lane(const Job& job) { return lanes[static_cast<std::size_t>(job.lane)]; }
   [[nodiscard]] const Permits& lane(const Job& job) const { return lanes[static_cast<std::size_t>(job.lane)]; }
-  [[nodiscard]] Place place(const Job& job) const { return {line_key(job.submitted_at, job.spec->priority, ageing), job.id}; }
+  [[nodiscard]] Place place(const Job& job) const { return {line_key(job.submitted_at, job.priority, ageing), job.id}; }
   /// What news of a non-durable job must wait for so that its id and seq are never given away again: nearly always 0.
   PersistNumber reserve(Step& step);
   /// A running job whose attempt is this one; null otherwise.
   [[nodiscard]] Job* running(JobId id, Attempt attempt);
 
   // ---- transitions
-  Job& restore(StoredJob stored);
+  Job& restore(Step& step, StoredJob stored);
   void enter(Step& step, Submission submission, const std::shared_ptr<const User>& user, JobId parent, PersistNumber number);
   void start(Step& step, Job& job);
   void begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid);
   /// `force` of one that is stopping already emits another Stop.
   void request_stop(Step& step, Job& job, bool force);
   void note_timeout(Step& step, Job& job);
-  void finish_queued(Step& step, Job& job);
-  void finish_running(Step& step, Job& job, EndReport report);
-  void put_back(Job& job);
-  void take_back(Job& job);
+  void wake(Step& step, Job& job);
+  void finish_unstarted(Step& step, Job& job, Outcome outcome);
+  void finish_running(Step& step, Job& job, Outcome outcome, EndReport report);
+  void retry(Step& step, Job& job, Outcome outcome, EndReport report);
+  void put_back(Step& step, Job& job);
+  void take_back(Step& step, Job& job);
   void finish_returned(Step& step, Job& job);
   void vanish(Job& job);
 
   // ---- what follows from them
+  /// The attempt has ended: the job runs again, or has finished.
+  void end_attempt(Step& step, Job& job, EndReport report);
+  /// What the timetable says is due now.
+  void on_due(Step& step, Timetable::Entry due);
+  void set_alarm(Step& step, Alarm alarm, Time at, std::uint64_t number);
   /// A job that goes before one that was started ahead has joined the line: wants that one back.
   void recall_for(Step& step, const Job& job);
   /// Wants back all that were started ahead: nothing more is to begin.
@@ -90,11 +100,24 @@ struct Scheduler::State {
   void finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran);
   void publish(Step& step, const Job& job, EventKind kind, PersistNumber after, Time at);
   void leave_unfinished(Job& job);
+  /// It may start as soon as a slot is free.
+  void stand_in_line(Job& job);
+  /// Out of its line or the timetable: it starts, ends or vanishes.
+  void stop_standing(Job& job);
+  void set_expiry(Step& step, const Job& job);
+  void clear_expiry(const Job& job);
   /// False where it is wanted back already, or ends.
   bool recall(Step& step, JobId id);
   /// Its attempt is over or was never begun: the slot is free.
   void leave_slot(Job& job);
 };
+
+/// What a specification says of times, for a job that is submitted now.
+struct JobTimes {
+  std::optional<Time> not_before;
+  std::optional<Time> expires_at;
+};
+[[nodiscard]] JobTimes times_of(const JobSpec& spec, Time now);
 
 /// The record of a job in any state, with pointers into it.
 [[nodiscard]] JobRecord describe(const Job& job);

@@ -1,9 +1,18 @@
 // The transitions of scheduler_state.hpp.
 #include <algorithm>
 
+#include "daemon/core/retry_rule.hpp"
 #include "daemon/core/scheduler_state.hpp"
 
 namespace stint::core {
+
+JobTimes times_of(const JobSpec& spec, Time now) {
+  JobTimes times;
+  if (spec.delay) times.not_before = now + *spec.delay;
+  if (spec.at) times.not_before = *spec.at;
+  if (spec.expires) times.expires_at = now + *spec.expires;
+  return times;
+}
 
 Scheduler::State::State(const Config& config)
     : ageing(config.ageing),
@@ -29,6 +38,7 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
   auto made = std::make_unique<Job>();
   made->id = next_id++;
   made->parent = parent;
+  const auto [not_before, expires_at] = times_of(*submission.spec, step.now);
   made->spec = std::move(submission.spec);
   made->item = std::move(submission.item);
   made->user = user;
@@ -37,23 +47,61 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
   made->index = submission.index;
   made->lane = submission.lane;
   made->executor = submission.executor;
+  if (expires_at) made->expires_at = *expires_at;
   Job& job = table.insert(std::move(made));
-  lane(job).line(job.durable()).insert(place(job));
   ++submitted;
-  if (!job.spec->daemon) ++foreground;
   publish(step, job, EventKind::submitted, number, step.now);
+  set_expiry(step, job);
+  if (not_before && *not_before > step.now) {
+    job.state = Waiting{*not_before};
+    set_alarm(step, Alarm::wake, *not_before, job.id);
+    return;
+  }
+  stand_in_line(job);
   recall_for(step, job);
+}
+
+void Scheduler::State::stand_in_line(Job& job) {
+  if (!job.daemon) ++foreground;
+  job.state = Queued{};
+  lane(job).line(job.durable).insert(place(job));
+}
+
+void Scheduler::State::stop_standing(Job& job) {
+  if (const auto* const waiting = std::get_if<Waiting>(&job.state)) timetable.clear(Alarm::wake, waiting->until, job.id);
+  if (job.is_queued()) lane(job).line(job.durable).erase(place(job));
+  if (job.is_doomed()) --lane(job).doomed;
+  clear_expiry(job);
+}
+
+void Scheduler::State::wake(Step& step, Job& job) {
+  stand_in_line(job);
+  recall_for(step, job);
+}
+
+// Only the first start can come too late.
+void Scheduler::State::set_expiry(Step& step, const Job& job) {
+  if (job.expires_at != Time{} && job.attempt == 0) set_alarm(step, Alarm::expire, job.expires_at, job.id);
+}
+
+void Scheduler::State::clear_expiry(const Job& job) {
+  if (job.expires_at != Time{} && job.attempt == 0) timetable.clear(Alarm::expire, job.expires_at, job.id);
+}
+
+void Scheduler::State::set_alarm(Step& step, Alarm alarm, Time at, std::uint64_t number) {
+  if (const auto first = timetable.set(alarm, at, number)) step.emit(ArmTimer{*first});
 }
 
 // The caller has taken it out of its line.
 void Scheduler::State::start(Step& step, Job& job) {
   Permits& permits = lane(job);
   ++permits.used;
-  if (!job.spec->daemon) ++foreground_running;
+  if (!job.daemon) ++foreground_running;
+  clear_expiry(job);
   ++job.attempt;
   Running state;
   if (job.lane == Lane::program) permits.unbegun.insert(place(job));
-  if (job.durable()) {
+  if (job.durable) {
     state.after = step.record(StartFact{job.id, job.attempt});
     log.started(state.after, job.id);
   }
@@ -81,7 +129,7 @@ void Scheduler::State::request_stop(Step& step, Job& job, bool force) {
     state.stop = StopCause::cancelled;
     state.phase = Phase::stopping;
     ++stopping;
-    if (job.durable()) state.after = step.record(CancelFact{job.id});
+    if (job.durable) state.after = step.record(CancelFact{job.id});
     publish(step, job, EventKind::stopping, state.after, step.now);
   }
   // Numbers grow, so a Stop never overtakes the Start that it belongs to.
@@ -97,14 +145,14 @@ void Scheduler::State::note_timeout(Step& step, Job& job) {
   publish(step, job, EventKind::stopping, 0, step.now);
 }
 
-void Scheduler::State::finish_queued(Step& step, Job& job) {
-  lane(job).line(job.durable()).erase(place(job));
+void Scheduler::State::finish_unstarted(Step& step, Job& job, Outcome outcome) {
+  stop_standing(job);
   EndReport never_ran;
   never_ran.ending = EndReport::Lost{};
-  finish(step, job, Outcome::cancelled, std::move(never_ran), false);
+  finish(step, job, outcome, std::move(never_ran), false);
 }
 
-void Scheduler::State::finish_running(Step& step, Job& job, EndReport report) {
+void Scheduler::State::end_attempt(Step& step, Job& job, EndReport report) {
   const auto& state = std::get<Running>(job.state);
   Outcome outcome = report.timed_out ? Outcome::timed_out : natural_outcome(report);
   if (state.stop == StopCause::cancelled) outcome = Outcome::cancelled;
@@ -114,15 +162,52 @@ void Scheduler::State::finish_running(Step& step, Job& job, EndReport report) {
     pace.note_run(ended - *state.run.started_at);
     set_allowance();
   }
+  if (job.spec->retry.max > 0 && runs_again(job.spec->retry, outcome, job.attempt)) {
+    retry(step, job, outcome, std::move(report));
+  } else {
+    finish_running(step, job, outcome, std::move(report));
+  }
+}
+
+void Scheduler::State::finish_running(Step& step, Job& job, Outcome outcome, EndReport report) {
   leave_slot(job);
   finish(step, job, outcome, std::move(report), true);
+}
+
+// The attempt is recorded with its end and the time of the next, so that its output can still be read and a daemon that
+// starts again waits on; only the last attempt finishes the job, because a seq and a result must never change.
+void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport report) {
+  leave_slot(job);
+  if (!job.daemon) --foreground;
+  const Time ended_at = report.finished_at == Time{} ? step.now : report.finished_at;
+  const Time again_at = step.now + retry_delay(job.spec->retry, job.id, job.attempt);
+  const auto ended = std::make_shared<const EndedAttempt>(
+      EndedAttempt{job.id, job.attempt, outcome, ended_at, again_at, std::move(report)});
+  PersistNumber after = 0;
+  if (job.durable) {
+    after = step.record(RetryFact{ended});
+  } else {
+    step.remember(RetryFact{ended});
+  }
+  step.emit(Publish{.after = after,
+                    .kind = EventKind::retrying,
+                    .id = job.id,
+                    .at = ended_at,
+                    .spec = job.spec,
+                    .user = job.user,
+                    .attempt = job.attempt,
+                    .text = {},
+                    .finished = nullptr,
+                    .ended = ended});
+  job.state = Waiting{again_at};
+  set_alarm(step, Alarm::wake, again_at, job.id);
 }
 
 void Scheduler::State::leave_slot(Job& job) {
   const auto& state = std::get<Running>(job.state);
   Permits& permits = lane(job);
   --permits.used;
-  if (!job.spec->daemon) --foreground_running;
+  if (!job.daemon) --foreground_running;
   if (state.phase == Phase::stopping) --stopping;
   if (job.lane == Lane::program && !state.run.started_at) permits.unbegun.erase(place(job));
 }
@@ -158,13 +243,13 @@ void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport r
 
   // Announced in the order of seq: behind the newest finish that still waits for its commit.
   PersistNumber after = 0;
-  if (job.durable()) {
+  if (job.durable) {
     after = step.record(FinishFact{finished});
   } else {
     step.remember(FinishFact{finished});
     after = std::max(log.newest_finish(), reserve(step));
   }
-  step.emit(Publish{after, EventKind::finished, job.id, finished->finished_at, job.spec, job.user, job.attempt, 0, {}, finished});
+  step.emit(Publish{after, EventKind::finished, job.id, finished->finished_at, job.spec, job.user, job.attempt, 0, {}, finished, nullptr});
   if (after == 0) {
     table.erase(job.id);
     return;
@@ -177,23 +262,25 @@ void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport r
 
 void Scheduler::State::leave_unfinished(Job& job) {
   table.leave_group(job);
-  if (!job.spec->daemon) --foreground;
+  if (!job.daemon && !job.is_waiting()) --foreground;
 }
 
 // The attempt never was: the next start has its number again.
-void Scheduler::State::put_back(Job& job) {
-  const bool cancelled = std::get<Running>(job.state).stop != StopCause::none;
-  take_back(job);
-  if (!cancelled) return;
-  doomed.push_back(job.id);
-  job.state = Queued{true};
-}
-
-void Scheduler::State::take_back(Job& job) {
+void Scheduler::State::put_back(Step& step, Job& job) {
+  if (std::get<Running>(job.state).stop == StopCause::none) return take_back(step, job);
   leave_slot(job);
   --job.attempt;
-  lane(job).line(job.durable()).insert(place(job));
-  job.state = Queued{};
+  ++lane(job).doomed;
+  doomed.push_back(job.id);
+  job.state = Doomed{};
+}
+
+void Scheduler::State::take_back(Step& step, Job& job) {
+  leave_slot(job);
+  --job.attempt;
+  if (!job.daemon) --foreground;  // stand_in_line counts it
+  stand_in_line(job);
+  set_expiry(step, job);
 }
 
 // It was told to stop and never began.
@@ -214,7 +301,7 @@ void Scheduler::State::vanish(Job& job) {
     if (job.is_running()) {
       leave_slot(job);
     } else {
-      lane(job).line(job.durable()).erase(place(job));
+      stop_standing(job);
     }
     leave_unfinished(job);
   }
@@ -278,6 +365,23 @@ void Scheduler::State::stop_daemons(Step& step) {
   for (const JobId id : ids) cancel(step, *table.find(id), false, ignored);
 }
 
+void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
+  if (due.alarm == Alarm::store) {
+    starts_held = false;
+    for (const JobId id : std::exchange(doomed, {})) {
+      Job* const job = table.find(id);
+      if (job != nullptr && job->is_doomed()) finish_unstarted(step, *job, Outcome::cancelled);
+    }
+    return;
+  }
+  Job& job = *table.find(due.number);  // who ends before its time is taken out of the timetable
+  if (due.alarm == Alarm::wake) {
+    wake(step, job);
+  } else {
+    finish_unstarted(step, job, Outcome::expired);
+  }
+}
+
 void Scheduler::State::cancel(Step& step, Job& job, bool force, CancelResult& result) {
   const JobId id = job.id;
   if (job.is_finished()) {
@@ -288,14 +392,14 @@ void Scheduler::State::cancel(Step& step, Job& job, bool force, CancelResult& re
     request_stop(step, job, force);
     (queued ? result.cancelled : result.stopping).push_back(id);
   } else {
-    if (job.durable()) step.record(CancelFact{id});
-    finish_queued(step, job);
+    if (job.durable) step.record(CancelFact{id});
+    finish_unstarted(step, job, Outcome::cancelled);
     result.cancelled.push_back(id);
   }
 }
 
 void Scheduler::State::publish(Step& step, const Job& job, EventKind kind, PersistNumber after, Time at) {
-  step.emit(Publish{after, kind, job.id, at, job.spec, job.user, job.attempt, 0, {}, nullptr});
+  step.emit(Publish{after, kind, job.id, at, job.spec, job.user, job.attempt, 0, {}, nullptr, nullptr});
 }
 
 }  // namespace stint::core

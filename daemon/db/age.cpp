@@ -2,6 +2,7 @@
 #include "daemon/db/age.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace stint::db {
 
@@ -22,15 +23,24 @@ std::vector<JobId> those_before(const std::vector<Aged>& oldest, Time time) {
   return ids;
 }
 
-std::vector<JobId> those_overdue(const std::vector<Aged>& oldest, KeptTotals totals, const Retention& retention, Time now) {
+std::vector<JobId> those_overdue(const Oldest& oldest, KeptTotals totals, const Retention& retention, Time now,
+                                 std::size_t limit) {
   std::vector<JobId> ids;
-  for (const auto& job : oldest) {
-    const bool past =
-        totals.jobs > retention.jobs || totals.output_bytes > retention.output_bytes || job.finished_at < now - retention.age;
-    if (!past) break;
+  std::unordered_set<JobId> taken;
+  const auto take = [&](const Aged& job) {
+    if (ids.size() == limit || !taken.insert(job.id).second) return;
     ids.push_back(job.id);
     --totals.jobs;
     totals.output_bytes -= job.kept_bytes;
+  };
+  for (const auto& job : oldest.own) take(job);
+  for (const auto& job : oldest.all) {
+    if (totals.jobs <= retention.jobs && totals.output_bytes <= retention.output_bytes) break;
+    take(job);
+  }
+  for (const auto& job : oldest.plain) {
+    if (job.finished_at >= now - retention.age) break;
+    take(job);
   }
   return ids;
 }

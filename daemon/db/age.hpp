@@ -32,8 +32,16 @@ struct KeptTotals {
 /// the clock, so the first that is too young ends it: what an odd clock hides behind that one is found in its turn.
 [[nodiscard]] std::vector<JobId> those_before(const std::vector<Aged>& oldest, Time time);
 
-/// The first of `oldest` (ascending seq) that are past a bound, where `totals` are kept now.
-[[nodiscard]] std::vector<JobId> those_overdue(const std::vector<Aged>& oldest, KeptTotals totals, const Retention& retention,
-                                               Time now);
+/// What the rule looks at, each as far as the limit goes.
+struct Oldest {
+  std::vector<Aged> own;    ///< those that say themselves how long they are kept, and are past it
+  std::vector<Aged> all;    ///< ascending seq
+  std::vector<Aged> plain;  ///< ascending seq: those that say nothing
+};
+
+/// Those that are past a bound, where `totals` are kept now; at most `limit`. A job's own `keep` counts for the age; the bounds
+/// on number and bytes are for all, because they are there for the disk's sake.
+[[nodiscard]] std::vector<JobId> those_overdue(const Oldest& oldest, KeptTotals totals, const Retention& retention, Time now,
+                                               std::size_t limit);
 
 }  // namespace stint::db

@@ -36,18 +36,22 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       begin_(connection.prepare("BEGIN IMMEDIATE")),
       commit_(connection.prepare("COMMIT")),
       insert_job_(connection.prepare("INSERT INTO job(id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, "
-                                     "spec, item, body) VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")),
+                                     "spec, item, body, priority, daemon, label, waits_until, expires_at) "
+                                     "VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)")),
       insert_spec_(connection.prepare("INSERT INTO spec(uses, marker, body) VALUES(1, ?1, ?2)")),
       add_spec_uses_(connection.prepare("UPDATE spec SET uses = uses + ?2 WHERE id = ?1")),
       drop_spec_use_(connection.prepare("UPDATE spec SET uses = uses - 1 WHERE id = ?1")),
       delete_spec_(connection.prepare("DELETE FROM spec WHERE id = ?1 AND uses <= 0")),
       insert_user_(connection.prepare("INSERT INTO account(uid, name) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET name = ?2")),
-      start_(connection.prepare("UPDATE job SET attempt = ?2 WHERE id = ?1")),
+      start_(connection.prepare("UPDATE job SET attempt = ?2, waits_until = NULL WHERE id = ?1")),
+      retry_(connection.prepare("UPDATE job SET attempt = ?2, waits_until = ?3 WHERE id = ?1")),
+      insert_attempt_(connection.prepare("INSERT INTO attempt(job, attempt, outcome, ended_at, again_at, ending) "
+                                         "VALUES(?1, ?2, ?3, ?4, ?5, ?6)")),
       cancel_(connection.prepare("UPDATE job SET cancelled = 1 WHERE id = ?1")),
       finish_(
           connection.prepare("INSERT INTO finished(seq, id, attempt, outcome, finished_at, kept_bytes, label, uid, place, spec, "
-                             "item, body, record, ending) SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, uid, place, spec, item, body, "
-                             "?8, ?9 FROM job WHERE id = ?2")),
+                             "item, body, record, ending, keep_until) SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, uid, place, spec, "
+                             "item, body, ?8, ?9, ?10 FROM job WHERE id = ?2")),
       delete_job_(connection.prepare("DELETE FROM job WHERE id = ?1")),
       insert_label_(connection.prepare("INSERT INTO label(name) VALUES(?1)")),
       trim_labels_(
@@ -59,6 +63,7 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       insert_purged_(connection.prepare("INSERT INTO purged(first, last) VALUES(?1, ?2)")),
       insert_key_(connection.prepare("INSERT INTO key(first, count, uid, word, payload, label) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")),
       delete_key_(connection.prepare("DELETE FROM key WHERE first = ?1")),
+      delete_attempts_(connection.prepare("DELETE FROM attempt WHERE job = ?1")),
       update_state_(connection.prepare("UPDATE state SET ids = ?1, seqs = ?2, jobs = ?3, finished_jobs = ?4, kept_bytes = ?5")) {
   read_state();
 }
@@ -101,6 +106,8 @@ void FactWriter::record(core::Persist& persist, bool with_new_work) {
     for (auto& fact : persist.facts) {
       auto* const finish = std::get_if<core::FinishFact>(&fact);
       if (finish != nullptr && finish->job) catalogue_.add_transient(std::move(finish->job));
+      auto* const retry = std::get_if<core::RetryFact>(&fact);
+      if (retry != nullptr && retry->attempt) catalogue_.add_transient(std::move(retry->attempt));
     }
     return;
   }
@@ -113,6 +120,8 @@ void FactWriter::record(core::Persist& persist, bool with_new_work) {
       newest_submit = submitted;
     } else if (const auto* const started = std::get_if<core::StartFact>(&fact)) {
       if (!is_of(started->id, newest_submit)) start(*started);
+    } else if (const auto* const retried = std::get_if<core::RetryFact>(&fact)) {
+      retry(*retried->attempt);
     } else if (const auto* const cancelled = std::get_if<core::CancelFact>(&fact)) {
       cancel(*cancelled);
     } else if (const auto* const ended = std::get_if<core::FinishFact>(&fact)) {
@@ -170,6 +179,10 @@ void FactWriter::insert_job(const core::SubmitFact& fact, std::size_t at, Attemp
   insert_job_.bind_optional(8, job.index);
   shared.spec != nullptr ? insert_job_.bind(9, shared.row).bind_null(11) : insert_job_.bind_null(9).bind_text(11, body);
   job.item ? insert_job_.bind_text(10, job.item->text) : insert_job_.bind_null(10);
+  insert_job_.bind(12, std::int64_t{job.spec->priority}).bind(13, std::int64_t{job.spec->daemon ? 1 : 0});
+  job.spec->group ? insert_job_.bind_text(14, *job.spec->group) : insert_job_.bind_null(14);
+  job.not_before && attempt == 0 ? insert_job_.bind(15, micros(*job.not_before)) : insert_job_.bind_null(15);
+  job.expires_at ? insert_job_.bind(16, micros(*job.expires_at)) : insert_job_.bind_null(16);
   insert_job_.run();
 }
 
@@ -189,6 +202,20 @@ void FactWriter::introduce(const core::User& user) {
 
 void FactWriter::start(const core::StartFact& fact) { start_.bind(1, fact.id).bind(2, std::int64_t{fact.attempt}).run(); }
 
+void FactWriter::retry(const core::EndedAttempt& attempt) {
+  retry_.bind(1, attempt.id).bind(2, std::int64_t{attempt.attempt}).bind(3, micros(attempt.again_at)).run();
+  if (connection_.changes() == 0) return;  // its submit was refused
+  ending_.clear();
+  encode_end(ending_, attempt.end, attempt.ended_at);
+  insert_attempt_.bind(1, attempt.id)
+      .bind(2, std::int64_t{attempt.attempt})
+      .bind(3, static_cast<std::int64_t>(attempt.outcome))
+      .bind(4, micros(attempt.ended_at))
+      .bind(5, micros(attempt.again_at))
+      .bind_blob(6, ending_)
+      .run();
+}
+
 void FactWriter::cancel(const core::CancelFact& fact) { cancel_.bind(1, fact.id).run(); }
 
 // ---- finish
@@ -207,6 +234,7 @@ void FactWriter::finish(const core::FinishFact& fact) {
       .bind_text(8, job.record)
       .bind_blob(9, ending_);
   job.spec->group ? finish_.bind(7, label(*job.spec->group)) : finish_.bind_null(7);
+  job.spec->keep ? finish_.bind(10, micros(job.finished_at + *job.spec->keep)) : finish_.bind_null(10);
   finish_.run();
   if (connection_.changes() == 0) return;
   delete_job_.bind(1, job.id).run();
@@ -263,6 +291,7 @@ void FactWriter::forget(const core::ForgetFact& fact) {
       delete_spec_.bind(1, *spec).run();
     }
     delete_key_.bind(1, id).run();
+    delete_attempts_.bind(1, id).run();
     if (known) gone.push_back(id);
   }
   note_purged(std::move(gone));

@@ -55,6 +55,7 @@ class FactWriter {
   void settle(const LastSpec& shared);
   void introduce(const core::User& user);
   void start(const core::StartFact& fact);
+  void retry(const core::EndedAttempt& attempt);
   void cancel(const core::CancelFact& fact);
   void finish(const core::FinishFact& fact);
   std::int64_t label(const std::string& name);
@@ -84,6 +85,8 @@ class FactWriter {
   Statement delete_spec_;
   Statement insert_user_;
   Statement start_;
+  Statement retry_;
+  Statement insert_attempt_;
   Statement cancel_;
   Statement finish_;
   Statement delete_job_;
@@ -95,6 +98,7 @@ class FactWriter {
   Statement insert_purged_;
   Statement insert_key_;
   Statement delete_key_;
+  Statement delete_attempts_;
   Statement update_state_;
 };
 

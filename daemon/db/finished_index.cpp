@@ -14,7 +14,14 @@ void FinishedIndex::add(core::FinishedPtr job) {
 }
 
 void FinishedIndex::forget(JobId id) {
-  if (take(id, true)) forgotten_.insert(id);
+  if (!take(id, true)) return;
+  forgotten_.insert(id);
+  attempts_.erase(attempts_.lower_bound({id, 0}), attempts_.lower_bound({id + 1, 0}));
+}
+
+core::EndedPtr FinishedIndex::attempt(JobId id, Attempt attempt) const {
+  const auto found = attempts_.find({id, attempt});
+  return found == attempts_.end() ? nullptr : found->second;
 }
 
 core::FinishedPtr FinishedIndex::take(JobId id, bool remember_group) {
@@ -86,14 +93,26 @@ std::vector<core::FinishedPtr> FinishedIndex::list(const ListQuery& query) const
 std::vector<JobId> FinishedIndex::ended_before(Time time, std::size_t limit) const { return those_before(oldest(limit), time); }
 
 std::vector<JobId> FinishedIndex::overdue(const Retention& retention, Time now, std::size_t limit) const {
-  return those_overdue(oldest(limit), totals(), retention, now);
+  return those_overdue(oldest_of_each(now, limit), totals(), retention, now, limit);
 }
 
 std::vector<Aged> FinishedIndex::oldest(std::size_t limit) const {
+  return first(limit, [](const core::FinishedJob&) { return true; });
+}
+
+Oldest FinishedIndex::oldest_of_each(Time now, std::size_t limit) const {
+  return {.own = first(limit,
+                       [now](const core::FinishedJob& job) { return job.spec->keep && job.finished_at + *job.spec->keep < now; }),
+          .all = oldest(limit),
+          .plain = first(limit, [](const core::FinishedJob& job) { return !job.spec->keep; })};
+}
+
+template <class Wanted>
+std::vector<Aged> FinishedIndex::first(std::size_t limit, Wanted&& wanted) const {
   std::vector<Aged> jobs;
   if (limit == 0) return jobs;
   by_seq_.each_after(0, [&](Seq seq, const core::FinishedPtr& job) {
-    jobs.push_back({seq, job->id, job->finished_at, kept_output_bytes(*job)});
+    if (wanted(*job)) jobs.push_back({seq, job->id, job->finished_at, kept_output_bytes(*job)});
     return jobs.size() < limit;
   });
   return jobs;

@@ -7,8 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "daemon/core/paged_map.hpp"
@@ -22,12 +24,15 @@ namespace stint::db {
 class FinishedIndex final : public Catalogue {
  public:
   void add(core::FinishedPtr job);
+  /// Of a job that has not finished yet.
+  void add(core::EndedPtr attempt) { attempts_.insert_or_assign({attempt->id, attempt->attempt}, std::move(attempt)); }
   /// Drops the record; the id answers `purged` from now on. Unknown ids are ignored.
   void forget(JobId id);
   /// Takes a record out as if it had never been there; null where it is not.
   core::FinishedPtr evict(JobId id) { return take(id, false); }
 
   [[nodiscard]] Found get(JobId id) const override;
+  [[nodiscard]] core::EndedPtr attempt(JobId id, Attempt attempt) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const override;
@@ -36,6 +41,8 @@ class FinishedIndex final : public Catalogue {
 
   /// The first in the order of seq.
   [[nodiscard]] std::vector<Aged> oldest(std::size_t limit) const;
+  /// For the rule of retention.
+  [[nodiscard]] Oldest oldest_of_each(Time now, std::size_t limit) const;
   [[nodiscard]] KeptTotals totals() const { return {by_id_.size(), output_bytes_}; }
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
@@ -46,6 +53,8 @@ class FinishedIndex final : public Catalogue {
     std::size_t gone = 0;
   };
   core::FinishedPtr take(JobId id, bool remember_group);
+  template <class Wanted>
+  [[nodiscard]] std::vector<Aged> first(std::size_t limit, Wanted&& wanted) const;
   template <class Map, class Key>
   void drop_from(Map& map, const Key& key, bool remember);
   template <class Take>
@@ -55,6 +64,7 @@ class FinishedIndex final : public Catalogue {
   core::PagedMap<core::FinishedPtr> by_seq_;
   std::unordered_map<std::string, Members> groups_;  // one that was forgotten stays known
   std::unordered_map<std::uint32_t, Members> users_;
+  std::map<std::pair<JobId, Attempt>, core::EndedPtr> attempts_;
   IdSet forgotten_;
   std::uint64_t output_bytes_ = 0;
 };

@@ -63,6 +63,8 @@ class MemoryKeeper final : public Keeper {
   void apply(core::Fact fact) {
     if (auto* const finish = std::get_if<core::FinishFact>(&fact)) {
       if (!refused_.contains(finish->job->id)) index_.add(std::move(finish->job));
+    } else if (auto* const retry = std::get_if<core::RetryFact>(&fact)) {
+      if (!refused_.contains(retry->attempt->id)) index_.add(std::move(retry->attempt));
     } else if (const auto* const forget = std::get_if<core::ForgetFact>(&fact)) {
       for (const JobId id : forget->ids) index_.forget(id);
     }

@@ -5,8 +5,11 @@
 //   account   users by uid; the name is the newest one.
 //   spec      specifications that several jobs share (`uses` rows of job and finished) or that are long; others lie in
 //             `body` of their job. JSON as in job.submit; `marker` is JobSpec::item_marker.
-//   job       unfinished jobs. attempt: of the newest start, 0 where never started.
-//   finished  what anybody may still ask; `ending` is an EndReport (end_report_codec.hpp). Indexes on the user are made when
+//   job       unfinished jobs. attempt: of the newest start, 0 where never started. waits_until: not before this; where it
+//             has started, its newest attempt has ended. priority, daemon, label (its group) are those of the specification,
+//             so that a start need not read it.
+//   attempt   attempts of job and finished that were not the last.
+//   finished  keep_until: what the job itself says, for retention.age. Otherwise what anybody may still ask; `ending` is an EndReport (end_report_codec.hpp). Indexes on the user are made when
 //             there is a second one (fact_writer.cpp).
 //   label     groups that have, or had, a finished member.
 //   purged    ranges of ids whose records are gone.
@@ -69,6 +72,21 @@ constexpr std::array steps{
        CREATE TABLE channel_item(channel INTEGER NOT NULL, position INTEGER NOT NULL, item TEXT NOT NULL,
          PRIMARY KEY(channel, position)) STRICT, WITHOUT ROWID;
        CREATE TABLE event(name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;)",
+    R"(CREATE TABLE job_anew(id INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, cancelled INTEGER NOT NULL,
+         submitted_at INTEGER NOT NULL, executor INTEGER NOT NULL, lane INTEGER NOT NULL, uid INTEGER, parent INTEGER,
+         place INTEGER, priority INTEGER NOT NULL, daemon INTEGER NOT NULL, waits_until INTEGER, expires_at INTEGER, label TEXT,
+         spec INTEGER, item TEXT, body TEXT) STRICT;
+       INSERT INTO job_anew SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place,
+         coalesce(json_extract(text, '$.priority'), 0), coalesce(json_extract(text, '$.daemon'), 0), NULL, NULL,
+         json_extract(text, '$.group'), spec, item, body
+         FROM (SELECT job.*, coalesce(body, (SELECT spec.body FROM spec WHERE spec.id = job.spec)) AS text FROM job);
+       DROP TABLE job;
+       ALTER TABLE job_anew RENAME TO job;
+       CREATE TABLE attempt(job INTEGER NOT NULL, attempt INTEGER NOT NULL, outcome INTEGER NOT NULL, ended_at INTEGER NOT NULL,
+         again_at INTEGER NOT NULL, ending BLOB NOT NULL) STRICT;
+       CREATE INDEX attempt_job ON attempt(job, attempt);
+       ALTER TABLE finished ADD COLUMN keep_until INTEGER;
+       CREATE INDEX finished_keep ON finished(keep_until) WHERE keep_until IS NOT NULL;)",
 };
 
 /// Files up to this size are checked whole at each start; of larger ones all that a start reads.

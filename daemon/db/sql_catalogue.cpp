@@ -15,6 +15,18 @@ enum Column { c_seq, c_id, c_attempt, c_outcome, c_finished_at, c_uid, c_place, 
 
 std::string select(std::string_view rest) { return std::string(columns).append(rest); }
 
+std::string select_aged(std::string_view rest) {
+  return std::string("SELECT seq, id, finished_at, kept_bytes FROM finished ").append(rest);
+}
+
+Seq by_seq(const Aged& job) { return job.seq; }
+
+Outcome outcome_of(const Statement& row, int column, JobId id) {
+  const std::uint64_t outcome = row.natural(column);
+  if (outcome < json::EnumNames<Outcome>::names.size()) return static_cast<Outcome>(outcome);
+  throw StoreFailure("the outcome of job " + std::to_string(id) + " is none that this version knows");
+}
+
 /// What a finished job holds in memory, about.
 std::size_t bytes_of(const core::FinishedJob& job) {
   std::size_t bytes = job.record.size();
@@ -42,11 +54,15 @@ std::vector<T> merged(std::vector<T> left, std::vector<T> right, std::size_t lim
 
 SqlCatalogue::SqlCatalogue(Connection& connection)
     : by_id_(connection.prepare(select("WHERE id = ?1"))),
+      attempt_(
+          connection.prepare("SELECT outcome, ended_at, again_at, ending FROM attempt WHERE job = ?1 AND attempt = ?2 LIMIT 1")),
       by_seq_(connection.prepare(select("WHERE seq > ?1 ORDER BY seq LIMIT ?2"))),
       by_user_(connection.prepare(select("WHERE uid = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2"))),
       by_label_(connection.prepare(select("WHERE label = ?4 AND seq > ?1 AND (?3 IS NULL OR uid = ?3) ORDER BY seq LIMIT ?2"))),
       by_id_range_(connection.prepare(select("WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2"))),
-      oldest_(connection.prepare("SELECT seq, id, finished_at, kept_bytes FROM finished ORDER BY seq LIMIT ?1")),
+      oldest_(connection.prepare(select_aged("ORDER BY seq LIMIT ?1"))),
+      oldest_plain_(connection.prepare(select_aged("WHERE keep_until IS NULL ORDER BY seq LIMIT ?1"))),
+      past_own_(connection.prepare(select_aged("INDEXED BY finished_keep WHERE keep_until < ?2 ORDER BY seq LIMIT ?1"))),
       purged_(connection.prepare("SELECT last FROM purged WHERE first <= ?1 ORDER BY first DESC LIMIT 1")),
       spec_(connection.prepare("SELECT body, marker FROM spec WHERE id = ?1")),
       user_(connection.prepare("SELECT name FROM account WHERE uid = ?1")),
@@ -70,6 +86,20 @@ Found SqlCatalogue::get(JobId id) const {
   const ResetAtEnd reset(purged_);
   if (purged_.bind(1, id).step() && purged_.natural(0) >= id) return {Presence::purged, nullptr};
   return {};
+}
+
+core::EndedPtr SqlCatalogue::attempt(JobId id, Attempt attempt) const {
+  if (auto transient = transient_.attempt(id, attempt)) return transient;
+  const ResetAtEnd reset(attempt_);
+  if (id > limits::id_max || !attempt_.bind(1, id).bind(2, std::int64_t{attempt}).step()) return nullptr;
+  auto ended = std::make_shared<core::EndedAttempt>();
+  ended->id = id;
+  ended->attempt = attempt;
+  ended->outcome = outcome_of(attempt_, 0, id);
+  ended->ended_at = Time{Duration{attempt_.integer(1)}};
+  ended->again_at = Time{Duration{attempt_.integer(2)}};
+  ended->end = decode_end(attempt_.bytes(3), ended->ended_at);
+  return ended;
 }
 
 std::vector<core::FinishedPtr> SqlCatalogue::results(const ResultsQuery& query) const {
@@ -101,28 +131,39 @@ std::vector<core::FinishedPtr> SqlCatalogue::list(const ListQuery& query) const 
                 [](const core::FinishedPtr& job) { return job->id; });
 }
 
-std::vector<JobId> SqlCatalogue::ended_before(Time time, std::size_t limit) const { return those_before(oldest(limit), time); }
+std::vector<JobId> SqlCatalogue::ended_before(Time time, std::size_t limit) const {
+  if (limit == 0) return {};
+  oldest_.bind(1, static_cast<std::int64_t>(limit));
+  return those_before(merged(read_aged(oldest_), transient_.oldest(limit), limit, by_seq), time);
+}
 
 std::vector<JobId> SqlCatalogue::overdue(const Retention& retention, Time now, std::size_t limit) const {
+  if (limit == 0) return {};
+  const auto rows = static_cast<std::int64_t>(limit);
+  Oldest here = transient_.oldest_of_each(now, limit);
+  past_own_.bind(1, rows).bind(2, now.time_since_epoch().count());
+  oldest_.bind(1, rows);
+  oldest_plain_.bind(1, rows);
+  const Oldest oldest{.own = merged(read_aged(past_own_), std::move(here.own), limit, by_seq),
+                      .all = merged(read_aged(oldest_), std::move(here.all), limit, by_seq),
+                      .plain = merged(read_aged(oldest_plain_), std::move(here.plain), limit, by_seq)};
   KeptTotals totals = transient_.totals();
   totals.jobs += totals_.jobs;
   totals.output_bytes += totals_.output_bytes;
-  return those_overdue(oldest(limit), totals, retention, now);
+  return those_overdue(oldest, totals, retention, now, limit);
+}
+
+std::vector<Aged> SqlCatalogue::read_aged(Statement& query) {
+  const ResetAtEnd reset(query);
+  std::vector<Aged> jobs;
+  while (query.step()) {
+    jobs.push_back({query.natural(0), query.natural(1), Time{Duration{query.integer(2)}}, query.natural(3)});
+  }
+  return jobs;
 }
 
 bool SqlCatalogue::knows_group(const std::string& group) const {
   return transient_.knows_group(group) || label_row(group).has_value();
-}
-
-std::vector<Aged> SqlCatalogue::oldest(std::size_t limit) const {
-  std::vector<Aged> stored;
-  if (limit == 0) return stored;
-  const ResetAtEnd reset(oldest_);
-  oldest_.bind(1, static_cast<std::int64_t>(limit));
-  while (oldest_.step()) {
-    stored.push_back({oldest_.natural(0), oldest_.natural(1), Time{Duration{oldest_.integer(2)}}, oldest_.natural(3)});
-  }
-  return merged(std::move(stored), transient_.oldest(limit), limit, [](const Aged& job) { return job.seq; });
 }
 
 // ---- rows
@@ -143,11 +184,7 @@ core::FinishedPtr SqlCatalogue::decode(const Statement& row) const {
   job->seq = row.natural(c_seq);
   job->id = row.natural(c_id);
   job->attempt = static_cast<Attempt>(row.natural(c_attempt));
-  const std::uint64_t outcome = row.natural(c_outcome);
-  if (outcome >= json::EnumNames<Outcome>::names.size()) {
-    throw StoreFailure("the outcome of job " + std::to_string(job->id) + " is none that this version knows");
-  }
-  job->outcome = static_cast<Outcome>(outcome);
+  job->outcome = outcome_of(row, c_outcome, job->id);
   job->finished_at = Time{Duration{row.integer(c_finished_at)}};
   if (!row.is_null(c_uid)) job->user = user_of(row.integer(c_uid));
   if (!row.is_null(c_place)) job->index = static_cast<std::uint32_t>(row.natural(c_place));

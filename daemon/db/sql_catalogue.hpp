@@ -29,6 +29,7 @@ class SqlCatalogue final : public Catalogue {
   explicit SqlCatalogue(Connection& connection);
 
   [[nodiscard]] Found get(JobId id) const override;
+  [[nodiscard]] core::EndedPtr attempt(JobId id, Attempt attempt) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const override;
@@ -37,6 +38,7 @@ class SqlCatalogue final : public Catalogue {
 
   // What the writer tells.
   void add_transient(core::FinishedPtr job) { transient_.add(std::move(job)); }
+  void add_transient(core::EndedPtr attempt) { transient_.add(std::move(attempt)); }
   /// True where it is, or was, a job that is not durable.
   bool forget_transient(JobId id);
   void finished(core::FinishedPtr job);
@@ -64,18 +66,21 @@ class SqlCatalogue final : public Catalogue {
   [[nodiscard]] core::FinishedPtr decode(const Statement& row) const;
   [[nodiscard]] std::vector<core::FinishedPtr> read_page(Statement& query, std::size_t limit) const;
   [[nodiscard]] std::vector<core::FinishedPtr> stored_results(const ResultsQuery& query) const;
-  [[nodiscard]] std::vector<Aged> oldest(std::size_t limit) const;
+  [[nodiscard]] static std::vector<Aged> read_aged(Statement& query);
   void trim_hot();
   /// From here on everything is read from disk, until it finishes anew.
   void cool();
 
   // Statements are machines that a question runs: answers do not change what is stored.
   mutable Statement by_id_;
+  mutable Statement attempt_;
   mutable Statement by_seq_;
   mutable Statement by_user_;
   mutable Statement by_label_;
   mutable Statement by_id_range_;
   mutable Statement oldest_;
+  mutable Statement oldest_plain_;
+  mutable Statement past_own_;
   mutable Statement purged_;
   mutable Statement spec_;
   mutable Statement user_;

@@ -73,6 +73,10 @@ void ThreadedStore::get(std::vector<JobId> ids, std::function<void(std::vector<F
       std::move(done));
 }
 
+void ThreadedStore::attempt(JobId id, Attempt attempt, std::function<void(core::EndedPtr)> done) {
+  ask([id, attempt](const Catalogue& catalogue) { return catalogue.attempt(id, attempt); }, std::move(done));
+}
+
 void ThreadedStore::results(ResultsQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) {
   ask([query = std::move(query)](const Catalogue& catalogue) { return catalogue.results(query); }, std::move(done));
 }

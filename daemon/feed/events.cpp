@@ -36,6 +36,12 @@ void encode_event(std::string& out, std::uint64_t number, const Event& event) {
       writer.string(event.text);
     }
   }
+  if (event.kind == core::EventKind::retrying) {
+    writer.key("outcome");
+    writer.string(json::enum_name(event.outcome));
+    writer.key("until");
+    writer.seconds(event.again_at);
+  }
   if (event.kind == core::EventKind::finished) {
     writer.key("seq");
     writer.unsigned_integer(event.seq);
@@ -61,6 +67,10 @@ void EventLog::append(const core::Publish& publish) {
   if (publish.finished) {
     event.seq = publish.finished->seq;
     event.outcome = publish.finished->outcome;
+  }
+  if (publish.ended) {
+    event.outcome = publish.ended->outcome;
+    event.again_at = publish.ended->again_at;
   }
   if (publish.spec && publish.spec->group) {
     const bool same = !ring_.empty() && ring_.back().group && *ring_.back().group == *publish.spec->group;

@@ -22,6 +22,7 @@ struct Event {
   JobId id = 0;
   Seq seq = 0;
   Time at{};
+  Time again_at{};  ///< retrying
   double progress = 0;
   std::shared_ptr<const std::string> group;  ///< null where none; shared by neighbours of the same group
   std::shared_ptr<const core::User> user;

@@ -77,8 +77,7 @@ def test_invalid_params(client, method, params, field, nearest):
     check(client.error(method, **params), "invalid_params", field, nearest)
 
 
-@pytest.mark.parametrize("field", ["after", "delay", "at", "expires", "retry", "locks", "semaphores", "concurrency", "limits", "nice",
-                                   "keep", "ref"])
+@pytest.mark.parametrize("field", ["after", "locks", "semaphores", "concurrency", "limits", "nice", "ref"])
 def test_fields_of_later_versions_are_refused(client, field):
     check(client.error("job.submit", job={"command": ["true"], field: 1}), "unavailable", f"job.{field}")
 

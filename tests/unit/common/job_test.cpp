@@ -119,11 +119,34 @@ TEST(JobSpec, WhereItRuns) {
   EXPECT_EQ(refused(R"("executor":"thread")"), "invalid_params executor");
   EXPECT_EQ(refused(R"("executor":"cluster")"), "unavailable executor");
   EXPECT_EQ(refused(R"("queue":"other")"), "unavailable queue");
-  for (const char* field :
-       {"after", "delay", "at", "expires", "retry", "locks", "semaphores", "concurrency", "limits", "nice", "keep", "ref"}) {
+  for (const char* field : {"after", "locks", "semaphores", "concurrency", "limits", "nice", "ref"}) {
     EXPECT_EQ(refused(std::string("\"") + field + "\":1"), std::string("unavailable ") + field);
   }
   EXPECT_EQ(test::kind_and_field(decode_error<JobSpec>(R"({"pool":"p"})")), "unavailable pool");
+}
+
+TEST(JobSpec, WhenItRuns) {
+  EXPECT_EQ(refused(R"("delay":1,"at":5)"), "invalid_params at");
+  EXPECT_EQ(refused(R"("delay":-1)"), "invalid_params delay");
+  EXPECT_EQ(refused(R"("at":"tomorrow")"), "invalid_params at");
+  EXPECT_EQ(refused(R"("expires":0)"), "invalid_params expires");
+  EXPECT_EQ(refused(R"("keep":-1)"), "invalid_params keep");
+  EXPECT_EQ(refused(R"("retry":{})"), "invalid_params retry.max");
+  EXPECT_EQ(refused(R"("retry":3)"), "invalid_params retry");
+  EXPECT_EQ(refused(R"("retry":{"max":1,"often":1})"), "invalid_params retry.often");
+  EXPECT_EQ(refused("\"retry\":{\"max\":" + std::to_string(limits::retries_max + 1) + "}"), "invalid_params retry.max");
+  EXPECT_EQ(refused(R"("retry":{"max":1,"factor":0.9})"), "invalid_params retry.factor");
+  EXPECT_EQ(refused(R"("retry":{"max":1,"factor":101})"), "invalid_params retry.factor");
+  EXPECT_EQ(refused(R"("retry":{"max":1,"jitter":1.1})"), "invalid_params retry.jitter");
+  EXPECT_EQ(refused(R"("retry":{"max":1,"delay":5,"max_delay":4})"), "invalid_params retry.max_delay");
+  EXPECT_EQ(refused(R"("retry":{"max":1,"on":[]})"), "invalid_params retry.on");
+  EXPECT_EQ(refused(R"("retry":{"max":1,"on":["cancelled"]})"), "invalid_params retry.on[0]");
+  EXPECT_EQ(refused(R"("stdin":"stream","retry":{"max":1})"), "invalid_params stdin");
+  const auto spec = decode_text<JobSpec>("{\"command\":[\"a\"],\"retry\":{\"max\":" + std::to_string(limits::retries_max) +
+                                         R"(,"factor":100,"jitter":1,"on":["lost"]},"stdin":"x","at":0})");
+  EXPECT_EQ(spec.retry.max, limits::retries_max);
+  EXPECT_EQ(spec.retry.on, std::vector{RetryCause::lost});
+  EXPECT_EQ(spec.at, Time{});
 }
 
 TEST(JobSpec, ReadsWhatItWrites) {
@@ -132,6 +155,7 @@ TEST(JobSpec, ReadsWhatItWrites) {
         R"({"shell":"echo $STINT_ITEM","cwd":"/","umask":"027","stdin":"abc","stdout":"null","stderr":"stdout"})",
         R"({"task":"sleep","args":{"seconds":0.5},"executor":"thread","timeout":1.5,"grace":0.25,"daemon":true,"durable":false})",
         R"({"command":["c"],"stdin":{"base64":"//8="},"stdout":{"file":"o","append":true},"output_limit":0,"leftovers":"keep"})",
+        R"({"command":["c"],"delay":1.5,"expires":60,"retry":{"max":3,"delay":0,"factor":1.5,"on":["lost","failed"]},"keep":0})",
         R"({"command":["c"],"group":"g","priority":-5,"stdin":"stream"})"}) {
     EXPECT_EQ(json::encode_text(decode_text<JobSpec>(text)), text);
   }

@@ -74,6 +74,52 @@ TEST_F(RecoveredTest, ACancelIsGoneOnWith) {
   EXPECT_EQ(published(EventKind::finished)[0].finished->outcome, Outcome::cancelled);
 }
 
+TEST_F(RecoveredTest, AWaitGoesOn) {
+  StoredJob delayed = stored(1, Lane::program);
+  delayed.waits_until = now_ + std::chrono::seconds(5);
+  StoredJob retried = stored(2, Lane::program, 2);
+  retried.waits_until = now_ + std::chrono::seconds(6);
+  StoredJob over = stored(3, Lane::program, 1);
+  over.waits_until = now_ - std::chrono::seconds(1);
+  recover({delayed, retried, over});
+  ASSERT_EQ(effects<Start>().size(), 1U) << "its time has come while no daemon was there";
+  EXPECT_EQ(effects<Start>()[0].id, 3U);
+  EXPECT_EQ(effects<Start>()[0].attempt, 2U);
+  EXPECT_EQ(state_of(1), State::waiting);
+  EXPECT_EQ(state_of(2), State::waiting);
+  EXPECT_EQ(effects<ArmTimer>().at(0).at, now_ + std::chrono::seconds(5));
+  out_.clear();
+  scheduler_->on_timer(now_ + std::chrono::seconds(6), out_);
+  scheduler_->check();
+  EXPECT_EQ(effects<Start>().at(0).id, 1U);
+  EXPECT_EQ(scheduler_->find(2)->attempt, 2U);
+}
+
+TEST_F(RecoveredTest, ALostTaskRunsAgainWhereThatIsAskedFor) {
+  StoredJob job = stored(1, Lane::coroutine, 1);
+  auto asking = spec();
+  asking->retry.max = 1;
+  asking->retry.on = {RetryCause::lost};
+  job.spec = asking;
+  recover({job, stored(2, Lane::coroutine, 1)});
+  EXPECT_EQ(facts(), "retry finish");
+  EXPECT_EQ(state_of(1), State::waiting);
+  EXPECT_EQ(published(EventKind::finished).at(0).id, 2U);
+}
+
+TEST_F(RecoveredTest, WhatIsLateExpiresAndACancelIsGoneOnWithInAWait) {
+  StoredJob late = stored(1, Lane::program);
+  late.waits_until = now_ + std::chrono::hours(1);
+  late.expires_at = now_ - std::chrono::seconds(1);
+  StoredJob cancelled = stored(2, Lane::program, 1, true);
+  cancelled.waits_until = now_ + std::chrono::hours(1);
+  recover({late, cancelled});
+  EXPECT_EQ(published(EventKind::finished).at(0).finished->outcome, Outcome::cancelled);
+  EXPECT_EQ(effects<ArmTimer>().back().at, now_ - std::chrono::seconds(1));
+  timer();
+  EXPECT_EQ(published(EventKind::finished).at(0).finished->outcome, Outcome::expired);
+}
+
 TEST_F(RecoveredTest, TheFirstNumbersOfNonDurableJobsWaitForTheirReservation) {
   const JobId first = submit(transient());
   EXPECT_EQ(facts(), "reserve");

@@ -27,6 +27,14 @@ std::vector<std::shared_ptr<const JobSpec>> make_specs() {
     spec.durable = i % 3 != 0;
     spec.daemon = i % 8 == 1;
     spec.priority = (i % 5 - 2) * 10;
+    if (i % 4 == 0) {
+      spec.retry.max = 2;
+      spec.retry.delay = std::chrono::milliseconds(i % 8 == 0 ? 0 : 30);
+      spec.retry.jitter = 0.5;
+      spec.retry.on = {RetryCause::failed, RetryCause::timed_out, RetryCause::lost};
+    }
+    if (i % 7 == 0) spec.delay = std::chrono::milliseconds(20);
+    if (i % 11 == 0) spec.expires = std::chrono::milliseconds(100);
     if (i % 6 < 4) spec.group = groups[static_cast<std::size_t>(i % 6)];
     specs.push_back(std::make_shared<const JobSpec>(std::move(spec)));
   }
@@ -35,7 +43,9 @@ std::vector<std::shared_ptr<const JobSpec>> make_specs() {
 
 const char* name_of(const Job& job) {
   if (job.is_finished()) return "finished";
-  if (const auto* const queued = std::get_if<Queued>(&job.state)) return queued->cancelled ? "doomed" : "queued";
+  if (job.is_queued()) return "queued";
+  if (job.is_waiting()) return "waiting";
+  if (job.is_doomed()) return "doomed";
   switch (std::get<Running>(job.state).phase) {
     case Phase::starting: return "starting";
     case Phase::running: return "running";
@@ -51,14 +61,16 @@ const std::set<std::string>& legal_transitions() {
       "queued → refused",    "starting → running", "starting → queued",  "starting → stopping", "starting → finished",
       "starting → none",     "starting → refused", "running → stopping", "running → finished",  "running → none",
       "stopping → finished", "stopping → none",    "stopping → doomed",  "stopping → refused",  "doomed → finished",
-      "doomed → refused",    "finished → none",    "finished → refused"};
+      "doomed → refused",    "finished → none",    "finished → refused",
+      "none → waiting",      "waiting → queued",   "waiting → starting", "waiting → finished",  "waiting → refused",
+      "waiting → none",      "starting → waiting", "running → waiting",  "stopping → waiting"};
   return legal;
 }
 
 Simulation::Simulation(std::uint64_t seed)
     : random_(seed),
       now_(std::chrono::seconds(1'700'000'000)),
-      scheduler_(config()),
+      scheduler_(std::make_unique<Scheduler>(config())),
       specs_(make_specs()),
       user_(std::make_shared<const User>(User{1000, "someone"})) {}
 
@@ -85,6 +97,7 @@ void Simulation::step() {
       Choice{1, [](Simulation& s) { return s.drain(); }},
       Choice{2, [](Simulation& s) { return s.undrain(); }},
       Choice{1, [](Simulation& s) { return s.stale(); }},
+      Choice{1, [](Simulation& s) { return s.chance(0.25) && s.restart(); }},
   };
   constexpr unsigned total = [] {
     unsigned sum = 0;
@@ -105,13 +118,13 @@ void Simulation::step() {
 }
 
 void Simulation::settle() {
-  scheduler_.on_undrain(now_, effects_);
+  scheduler_->on_undrain(now_, effects_);
   after_event();
   for (std::size_t lane = 0; lane < lane_count; ++lane) {
-    scheduler_.on_slots(static_cast<Lane>(lane), 4, now_, effects_);
+    scheduler_->on_slots(static_cast<Lane>(lane), 4, now_, effects_);
     after_event();
   }
-  while (store_.has_work() || timer_ || !scheduler_.idle()) {
+  while (store_.has_work() || timer_ || !scheduler_->idle()) {
     now_ += Duration(1'000);
     bool any = store_.has_work() && commit(0);
     any = timer() || any;
@@ -120,21 +133,23 @@ void Simulation::settle() {
   }
   if (!held_.empty()) throw std::logic_error("effects are held though everything is durable");
   if (!running_.empty()) throw std::logic_error("an executor runs what the scheduler does not know");
-  scheduler_.each_after(0, 1, [](const Job& job) -> bool { wrong(job.id, "never leaves"); });
-  for (JobId id = 1; id <= scheduler_.last_id(); ++id) {
-    const bool accepted = transient_.contains(id) || store_.submitted(id);
-    if (accepted == store_.refused_jobs().contains(id)) wrong(id, "neither accepted nor refused, or both");
-    if (accepted != published_.contains(id)) wrong(id, accepted ? "never finished" : "was refused and finished");
-    if (accepted && store_.finished(id) != published_.at(id)) wrong(id, "is stored with another seq");
-    if (!accepted && (announced_.contains(id) || store_.finished(id) != 0)) wrong(id, "was refused and left a trace");
-  }
+  scheduler_->each_after(0, 1, [](const Job& job) -> bool { wrong(job.id, "never leaves"); });
+  for (const JobId id : given_) check_account(id);
+}
+
+void Simulation::check_account(JobId id) const {
+  const bool accepted = transient_.contains(id) || store_.submitted(id);
+  if (accepted == store_.refused_jobs().contains(id)) wrong(id, "neither accepted nor refused, or both");
+  if (accepted != published_.contains(id)) wrong(id, accepted ? "never finished" : "was refused and finished");
+  if (accepted && store_.finished(id) != published_.at(id)) wrong(id, "is stored with another seq");
+  if (!accepted && (announced_.contains(id) || store_.finished(id) != 0)) wrong(id, "was refused and left a trace");
 }
 
 // ---- events
 
 bool Simulation::submit() {
   std::size_t here = 0;
-  scheduler_.each_after(0, jobs_max, [&](const Job&) { return ++here < jobs_max; });
+  scheduler_->each_after(0, jobs_max, [&](const Job&) { return ++here < jobs_max; });
   if (here >= jobs_max) return false;
   const auto& chosen = specs_[below(specs_.size())];
   std::vector<Submission> jobs;
@@ -150,13 +165,16 @@ bool Simulation::submit() {
   const auto number = jobs.size();
   JobId first = 0;
   try {
-    first = scheduler_.on_submit(std::move(jobs), user_, std::nullopt, now_, effects_);
-    if (scheduler_.draining()) throw std::logic_error("a draining scheduler took work");
+    first = scheduler_->on_submit(std::move(jobs), user_, std::nullopt, now_, effects_);
+    if (scheduler_->draining()) throw std::logic_error("a draining scheduler took work");
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::draining || !scheduler_.draining()) throw;
+    if (error.kind() != ErrorKind::draining || !scheduler_->draining()) throw;
     if (!effects_.empty()) throw std::logic_error("a refused submit had effects");
   }
-  for (JobId id = first; first != 0 && !chosen->durable && id < first + number; ++id) transient_.insert(id);
+  for (JobId id = first; first != 0 && id < first + number; ++id) {
+    given_.insert(id);
+    if (!chosen->durable) transient_.insert(id);
+  }
   count("on_submit");
   after_event();
   return true;
@@ -168,7 +186,7 @@ bool Simulation::started() {
   // No executor begins more than it has slots for.
   std::array<std::uint64_t, lane_count> begun{};
   for (const auto& each : running_) begun[static_cast<std::size_t>(each.lane)] += each.begun ? 1 : 0;
-  const Counts counts = scheduler_.counts();
+  const Counts counts = scheduler_->counts();
   const auto found = std::ranges::find_if(running_, [&](const Attempted& each) {
     const auto lane = static_cast<std::size_t>(each.lane);
     return !each.begun && begun[lane] < counts.slots[lane];
@@ -176,7 +194,7 @@ bool Simulation::started() {
   if (found == running_.end()) return false;
   found->begun = true;
   const bool program = found->lane == Lane::program;
-  scheduler_.on_started(found->id, found->attempt, now_, program ? "runner-1" : "", program ? std::optional(42) : std::nullopt,
+  scheduler_->on_started(found->id, found->attempt, now_, program ? "runner-1" : "", program ? std::optional(42) : std::nullopt,
                         effects_);
   count("on_started");
   after_event();
@@ -186,7 +204,7 @@ bool Simulation::started() {
 bool Simulation::progress() {
   const Attempted* const attempted = any_attempt();
   if (attempted == nullptr) return false;
-  scheduler_.on_progress(attempted->id, attempted->attempt, 0.5, "half", now_, effects_);
+  scheduler_->on_progress(attempted->id, attempted->attempt, 0.5, "half", now_, effects_);
   count("on_progress");
   after_event();
   return true;
@@ -195,7 +213,7 @@ bool Simulation::progress() {
 bool Simulation::stopping() {
   const Attempted* const attempted = any_attempt();
   if (attempted == nullptr) return false;
-  scheduler_.on_stopping(attempted->id, attempted->attempt, now_, effects_);
+  scheduler_->on_stopping(attempted->id, attempted->attempt, now_, effects_);
   count("on_stopping");
   after_event();
   return true;
@@ -220,7 +238,9 @@ bool Simulation::ended() {
   if (chosen == nullptr) return false;
   const Attempted attempted = *chosen;
   running_.erase(running_.begin() + (chosen - running_.data()));
-  scheduler_.on_ended(attempted.id, attempted.attempt, any_report(attempted), now_, effects_);
+  const EndReport report = any_report(attempted);
+  if (attempted.lane == Lane::program) unrecorded_.emplace(std::pair(attempted.id, attempted.attempt), report);
+  scheduler_->on_ended(attempted.id, attempted.attempt, report, now_, effects_);
   count("on_ended");
   after_event();
   return true;
@@ -233,14 +253,14 @@ bool Simulation::returned() {
   running_.erase(found);
   ever_started_.erase({attempted.id, attempted.attempt});
   store_.returned(attempted.id, attempted.attempt);
-  scheduler_.on_returned(attempted.id, attempted.attempt, now_, effects_);
+  scheduler_->on_returned(attempted.id, attempted.attempt, now_, effects_);
   count("on_returned");
   after_event();
   return true;
 }
 
 bool Simulation::commit_time() {
-  scheduler_.on_commit_time(Duration(below(20'000)), now_, effects_);
+  scheduler_->on_commit_time(Duration(below(20'000)), now_, effects_);
   count("on_commit_time");
   after_event();
   return true;
@@ -249,18 +269,18 @@ bool Simulation::commit_time() {
 // Mostly one that was submitted lately: those are the interesting ones.
 JobId Simulation::any_job() {
   std::vector<JobId> here;
-  scheduler_.each_after(0, jobs_max, [&](const Job& job) {
+  scheduler_->each_after(0, jobs_max, [&](const Job& job) {
     here.push_back(job.id);
     return true;
   });
-  if (here.empty() || chance(0.05)) return 1 + below(scheduler_.last_id() + 2);
+  if (here.empty() || chance(0.05)) return 1 + below(scheduler_->last_id() + 2);
   return chance(0.7) ? here.back() : here[below(here.size())];
 }
 
 bool Simulation::cancel() {
   std::vector<JobId> ids;
   for (auto left = 1 + below(2); left > 0; --left) ids.push_back(any_job());
-  const auto result = scheduler_.on_cancel(ids, chance(0.3), now_, effects_);
+  const auto result = scheduler_->on_cancel(ids, chance(0.3), now_, effects_);
   const auto answered = result.cancelled.size() + result.stopping.size() + result.already_finished.size() + result.unknown.size();
   if (answered != ids.size()) throw std::logic_error("a cancel did not answer for each id");
   count("on_cancel");
@@ -270,8 +290,8 @@ bool Simulation::cancel() {
 
 bool Simulation::cancel_group() {
   const char* const group = groups[below(groups.size())];
-  const auto members = scheduler_.unfinished_in_group(group);
-  const auto result = scheduler_.on_cancel_group(group, chance(0.3), now_, effects_);
+  const auto members = scheduler_->unfinished_in_group(group);
+  const auto result = scheduler_->on_cancel_group(group, chance(0.3), now_, effects_);
   if (result.cancelled.size() + result.stopping.size() != members) throw std::logic_error("a group was not cancelled as a whole");
   count("on_cancel_group");
   after_event();
@@ -280,10 +300,10 @@ bool Simulation::cancel_group() {
 
 bool Simulation::forget() {
   if (published_.empty()) return false;
-  const auto number = scheduler_.on_forget(
+  const auto number = scheduler_->on_forget(
       {std::next(published_.begin(), static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(published_.size(), 50))))->first},
       effects_);
-  if (number != scheduler_.newest_persist()) throw std::logic_error("a forget has no Persist of its own");
+  if (number != scheduler_->newest_persist()) throw std::logic_error("a forget has no Persist of its own");
   count("on_forget");
   after_event();
   return true;
@@ -293,14 +313,14 @@ bool Simulation::commit(double refuse) {
   if (!store_.has_work()) return false;
   const auto commit = store_.commit(random_, refuse);
   for (const auto& refused : commit.refused) {
-    scheduler_.on_refused(refused.number, now_, effects_);
+    scheduler_->on_refused(refused.number, now_, effects_);
     for (const JobId id : refused.jobs) {
-      if (scheduler_.find(id) != nullptr || !scheduler_.was_refused(id)) wrong(id, "was refused and is still here");
+      if (scheduler_->find(id) != nullptr || !scheduler_->was_refused(id)) wrong(id, "was refused and is still here");
     }
     count("on_refused");
     after_event();
   }
-  scheduler_.on_durable(commit.durable);
+  scheduler_->on_durable(commit.durable);
   count("on_durable");
   release(commit);
   after_event();
@@ -311,14 +331,14 @@ bool Simulation::timer() {
   if (!timer_) return false;
   now_ = std::max(now_, *timer_);
   timer_.reset();
-  scheduler_.on_timer(now_, effects_);
+  scheduler_->on_timer(now_, effects_);
   count("on_timer");
   after_event();
   return true;
 }
 
 bool Simulation::slots() {
-  scheduler_.on_slots(static_cast<Lane>(below(lane_count)), static_cast<std::uint32_t>(below(8)), now_, effects_);
+  scheduler_->on_slots(static_cast<Lane>(below(lane_count)), static_cast<std::uint32_t>(below(8)), now_, effects_);
   count("on_slots");
   after_event();
   return true;
@@ -326,14 +346,14 @@ bool Simulation::slots() {
 
 bool Simulation::drain() {
   drain_scope_ = static_cast<DrainScope>(below(3));
-  scheduler_.on_drain(drain_scope_, now_, effects_);
+  scheduler_->on_drain(drain_scope_, now_, effects_);
   count("on_drain");
   after_event();
   return true;
 }
 
 bool Simulation::undrain() {
-  scheduler_.on_undrain(now_, effects_);
+  scheduler_->on_undrain(now_, effects_);
   count("on_undrain");
   after_event();
   return true;
@@ -342,33 +362,114 @@ bool Simulation::undrain() {
 // What an executor says of an attempt that is over, or not begun, changes nothing.
 bool Simulation::stale() {
   const JobId id = any_job();
-  const Job* const job = scheduler_.find(id);
+  const Job* const job = scheduler_->find(id);
   const Attempt attempt = job == nullptr ? 1 : job->attempt + 1;
-  scheduler_.on_started(id, attempt, now_, "", std::nullopt, effects_);
-  scheduler_.on_progress(id, attempt, 1, "", now_, effects_);
-  scheduler_.on_stopping(id, attempt, now_, effects_);
-  scheduler_.on_returned(id, attempt, now_, effects_);
-  scheduler_.on_ended(id, attempt, {}, now_, effects_);
+  scheduler_->on_started(id, attempt, now_, "", std::nullopt, effects_);
+  scheduler_->on_progress(id, attempt, 1, "", now_, effects_);
+  scheduler_->on_stopping(id, attempt, now_, effects_);
+  scheduler_->on_returned(id, attempt, now_, effects_);
+  scheduler_->on_ended(id, attempt, {}, now_, effects_);
   if (!effects_.empty()) wrong(id, "an attempt that does not run had effects");
   after_event();
   return true;
+}
+
+// The daemon dies and the next one goes on from what is on disk: what it knew besides is lost, programs and their runners
+// live on.
+bool Simulation::restart() {
+  store_.crash(random_);
+  lose_memory();
+  Config anew = config();
+  anew.first_id = store_.next_id();
+  anew.first_seq = store_.next_seq();
+  scheduler_ = std::make_unique<Scheduler>(anew);
+  const auto jobs = store_.unfinished();
+  scheduler_->on_recovered(jobs, {}, now_, effects_);
+  count("on_recovered");
+  restarting_ = true;
+  after_event();
+  for (const StoredJob& job : jobs) {
+    if (job.has_started() && job.lane == Lane::program) take_over(job);
+  }
+  restarting_ = false;
+  running_before_ = scheduler_->counts().running;
+  compare_running();
+  return true;
+}
+
+void Simulation::lose_memory() {
+  effects_.clear();
+  held_.clear();
+  timer_.reset();
+  durable_ = 0;
+  drain_scope_ = {};
+  snapshot_.clear();
+  running_before_ = {};
+  const auto gone = [this](JobId id) { return !store_.submitted(id) && !published_.contains(id); };
+  std::erase_if(running_, [&](const Attempted& each) { return each.lane != Lane::program || !store_.submitted(each.id); });
+  std::erase_if(unrecorded_, [this](const auto& each) { return !store_.submitted(each.first.first); });
+  std::erase_if(ever_started_, [&](const auto& each) { return gone(each.first); });
+  std::erase_if(announced_, gone);
+  std::erase_if(transient_, gone);
+  std::erase_if(given_, [&](JobId id) {
+    if (gone(id) && !store_.refused_jobs().contains(id)) store_.drop(id);
+    return gone(id);
+  });
+  for (const JobId id : given_) {
+    if (!store_.submitted(id)) continue;
+    announced_.insert(id);
+    // Its end was recorded and not announced: who asks is told of it now.
+    if (const Seq seq = store_.finished(id); seq != 0 && published_.emplace(id, seq).second) count("recorded and not announced");
+  }
+  // What is over is accounted for, so that a restart costs no more than what is open.
+  std::erase_if(given_, [this](JobId id) {
+    if (!published_.contains(id)) return false;
+    check_account(id);
+    return true;
+  });
+  const auto over = [this](JobId id) { return published_.contains(id); };
+  std::erase_if(ever_started_, [&](const auto& each) { return over(each.first); });
+  std::erase_if(announced_, over);
+  std::erase_if(transient_, over);
+}
+
+// As its runner tells it: it lives, it has ended, or it was never begun.
+void Simulation::take_over(const StoredJob& job) {
+  const auto run = std::pair(job.id, job.attempt);
+  const auto running = std::ranges::find_if(
+      running_, [&](const Attempted& each) { return each.id == job.id && each.attempt == job.attempt; });
+  if (const auto ended = unrecorded_.find(run); ended != unrecorded_.end()) {
+    scheduler_->on_started(job.id, job.attempt, now_, "runner-1", 42, effects_);
+    scheduler_->on_ended(job.id, job.attempt, ended->second, now_, effects_);
+    count("taken over: has ended");
+  } else if (running != running_.end() && running->begun) {
+    scheduler_->on_started(job.id, job.attempt, now_, "runner-1", 42, effects_);
+    count("taken over: lives");
+  } else {
+    if (running != running_.end()) running_.erase(running);
+    ever_started_.erase(run);
+    store_.returned(job.id, job.attempt);
+    scheduler_->on_returned(job.id, job.attempt, now_, effects_);
+    count("taken over: never began");
+  }
+  after_event();
 }
 
 // ---- what must hold after each event
 
 void Simulation::after_event() {
   apply();
-  scheduler_.check();
+  scheduler_->check();
   Snapshot now_here = snapshot();
-  compare(snapshot_, now_here);
+  if (!restarting_) compare(snapshot_, now_here);
   snapshot_ = std::move(now_here);
-  compare_running();
+  if (!restarting_) compare_running();
   compare_drain();
 }
 
 Simulation::Snapshot Simulation::snapshot() const {
   Snapshot snapshot;
-  scheduler_.each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
+  scheduler_->each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
     snapshot.emplace_hint(snapshot.end(), job.id, name_of(job));
     return true;
   });
@@ -396,7 +497,7 @@ void Simulation::compare(const Snapshot& before, const Snapshot& after) {
 }
 
 void Simulation::compare_running() {
-  const Counts counts = scheduler_.counts();
+  const Counts counts = scheduler_->counts();
   std::array<std::uint64_t, lane_count> executing{};
   for (const auto& each : running_) ++executing[static_cast<std::size_t>(each.lane)];
   for (std::size_t lane = 0; lane < lane_count; ++lane) {
@@ -412,11 +513,11 @@ void Simulation::compare_running() {
 
 // In a drain nothing but daemon jobs that were told to stop may be left, unless a refusal is still to be worked off.
 void Simulation::compare_drain() const {
-  if (!scheduler_.draining() || drain_scope_ == DrainScope::none || timer_) return;
+  if (!scheduler_->draining() || drain_scope_ == DrainScope::none || timer_) return;
   bool foreground = false;
   JobId untold = 0;
-  scheduler_.each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
-    if (job.is_finished() || (drain_scope_ == DrainScope::running && job.is_queued())) return true;
+  scheduler_->each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
+    if (job.is_finished() || job.is_waiting() || (drain_scope_ == DrainScope::running && job.is_queued())) return true;
     foreground = foreground || !job.spec->daemon;
     const auto* const running = std::get_if<Running>(&job.state);
     if (running == nullptr || running->stop == StopCause::none) untold = job.id;
@@ -446,7 +547,7 @@ void Simulation::apply() {
         },
         effect);
     mix(after);
-    if (after > scheduler_.newest_persist()) throw std::logic_error("an effect waits for a Persist that does not exist");
+    if (after > scheduler_->newest_persist()) throw std::logic_error("an effect waits for a Persist that does not exist");
     if (after <= durable_) {
       perform(effect);
     } else {
@@ -468,7 +569,7 @@ void Simulation::release(const ModelStore::Commit& commit) {
             return 0;
           },
           effect);
-      if (scheduler_.was_refused(id)) continue;
+      if (scheduler_->was_refused(id)) continue;
       if (refused && std::holds_alternative<Start>(effect)) continue;
       perform(effect);
     }
@@ -489,10 +590,10 @@ void Simulation::perform(const Effect& effect) {
 
 void Simulation::perform_start(const Start& start) {
   mix(start.id);
-  const Job* const job = scheduler_.find(start.id);
+  const Job* const job = scheduler_->find(start.id);
   if (job == nullptr || !job->is_running() || job->attempt != start.attempt) wrong(start.id, "was started and does not run");
   if (job->lane != start.lane) wrong(start.id, "was started in another lane");
-  if (job->durable() && !(store_.submitted(start.id) && store_.started(start.id, start.attempt))) {
+  if (job->durable && !(store_.submitted(start.id) && store_.started(start.id, start.attempt))) {
     wrong(start.id, "was started before that was recorded");
   }
   if (!ever_started_.emplace(start.id, start.attempt).second) wrong(start.id, "an attempt was started twice");
@@ -511,9 +612,9 @@ void Simulation::perform_stop(const Stop& stop) {
       std::ranges::find_if(running_, [&](const Attempted& each) { return each.id == stop.id && each.attempt == stop.attempt; });
   if (found == running_.end()) return;  // it has just ended, or its start was refused
   found->stopped = true;
-  const Job* const job = scheduler_.find(stop.id);
+  const Job* const job = scheduler_->find(stop.id);
   const auto& state = std::get<Running>(job->state);
-  if (job->durable() && state.stop == StopCause::cancelled && !store_.cancelled(stop.id)) {
+  if (job->durable && state.stop == StopCause::cancelled && !store_.cancelled(stop.id)) {
     wrong(stop.id, "was stopped before the cancel was recorded");
   }
 }
@@ -529,7 +630,13 @@ void Simulation::perform_publish(const Publish& publish) {
   }
   if (!announced_.contains(id)) wrong(id, "news of it before it was announced");
   if (published_.contains(id)) wrong(id, "news of it after its end");
+  if (publish.kind == EventKind::retrying) {
+    if (publish.spec->durable && !store_.retried(id, publish.attempt)) wrong(id, "its retry was announced before it was recorded");
+    unrecorded_.erase({id, publish.attempt});
+    return;
+  }
   if (publish.kind != EventKind::finished) return;
+  unrecorded_.erase({id, publish.attempt});
   if (publish.finished->seq <= last_seq_) wrong(id, "published out of the order of seq");
   last_seq_ = publish.finished->seq;
   mix(last_seq_);

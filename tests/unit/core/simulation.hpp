@@ -63,9 +63,14 @@ class Simulation {
   bool drain();
   bool undrain();
   bool stale();
+  bool restart();
 
   void count(const char* event) { ++events_[event]; }
   void after_event();
+  void lose_memory();
+  /// A submitted job must have been accepted and have ended, or refused without a trace.
+  void check_account(JobId id) const;
+  void take_over(const StoredJob& job);
   [[nodiscard]] Snapshot snapshot() const;
   void compare(const Snapshot& before, const Snapshot& after);
   void compare_running();
@@ -91,7 +96,7 @@ class Simulation {
 
   std::mt19937_64 random_;
   Time now_;
-  Scheduler scheduler_;
+  std::unique_ptr<Scheduler> scheduler_;
   ModelStore store_;
   std::vector<std::shared_ptr<const JobSpec>> specs_;
   std::shared_ptr<const User> user_;
@@ -102,10 +107,13 @@ class Simulation {
   std::vector<Attempted> running_;
   std::array<std::uint64_t, lane_count> running_before_{};
   std::set<std::pair<JobId, Attempt>> ever_started_;
+  std::map<std::pair<JobId, Attempt>, EndReport> unrecorded_;  // ends of programs, as their runner keeps them
+  std::set<JobId> given_;           // ids of what was submitted and not lost with a daemon before it was recorded
   std::set<JobId> transient_;       // accepted, not durable
   std::map<JobId, Seq> published_;  // finished
   std::set<JobId> announced_;       // submitted
   Seq last_seq_ = 0;
+  bool restarting_ = false;
   Snapshot snapshot_;
   std::map<std::string, std::uint64_t> events_;
   std::map<std::string, std::uint64_t> transitions_;

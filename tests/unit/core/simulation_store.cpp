@@ -11,7 +11,9 @@ void ModelStore::hand_over(Persist persist) {
     // Remembered at once: nothing waits for it.
     for (const auto& fact : persist.facts) {
       const auto* const finish = std::get_if<FinishFact>(&fact);
-      if (finish == nullptr || finish->job->spec->durable) throw std::logic_error("Persist 0 holds a durable fact");
+      if (finish != nullptr ? finish->job->spec->durable : !std::holds_alternative<RetryFact>(fact)) {
+        throw std::logic_error("Persist 0 holds a durable fact");
+      }
       apply(fact);
     }
     return;
@@ -47,19 +49,74 @@ ModelStore::Commit ModelStore::commit(std::mt19937_64& random, double refuse) {
   return result;
 }
 
+void ModelStore::crash(std::mt19937_64& random) {
+  for (auto left = std::uniform_int_distribution<std::size_t>(0, handed_.size())(random); left > 0; --left) {
+    for (const auto& fact : handed_.front().facts) apply(fact);
+    handed_.pop_front();
+  }
+  handed_.clear();
+  newest_ = 0;
+  refused_.erase(refused_.lower_bound(next_id_), refused_.end());  // nobody was told of these ids
+}
+
+void ModelStore::drop(JobId id) {
+  finished_.erase(id);
+  std::erase_if(retried_, [id](const auto& each) { return each.first == id; });
+}
+
+std::vector<StoredJob> ModelStore::unfinished() const {
+  std::vector<StoredJob> jobs;
+  for (const auto& [id, job] : unfinished_) jobs.push_back(job);
+  return jobs;
+}
+
+void ModelStore::apply_submit(const SubmitFact& submit) {
+  JobId id = submit.first;
+  for (const auto& job : submit.jobs) {
+    submitted_.insert(id);
+    StoredJob& stored = unfinished_[id];
+    stored.id = id++;
+    stored.spec = job.spec;
+    stored.user = submit.user;
+    stored.submitted_at = submit.at;
+    stored.executor = job.executor;
+    stored.lane = job.lane;
+    stored.waits_until = job.not_before;
+    stored.expires_at = job.expires_at;
+  }
+  next_id_ = std::max(next_id_, id);
+}
+
 void ModelStore::apply(const Fact& fact) {
   if (const auto* const submit = std::get_if<SubmitFact>(&fact)) {
-    for (JobId id = submit->first; id < submit->first + submit->jobs.size(); ++id) submitted_.insert(id);
+    apply_submit(*submit);
   } else if (const auto* const start = std::get_if<StartFact>(&fact)) {
     if (refused_.contains(start->id)) return;
     if (!submitted_.contains(start->id)) throw std::logic_error("a start of a job that was not submitted");
-    if (!started_.emplace(start->id, start->attempt).second) throw std::logic_error("an attempt was recorded twice");
+    const bool anew = returned_.erase({start->id, start->attempt}) > 0;
+    if (!started_.emplace(start->id, start->attempt).second && !anew) throw std::logic_error("an attempt was recorded twice");
+    unfinished_.at(start->id).attempt = start->attempt;
+    unfinished_.at(start->id).waits_until.reset();
+  } else if (const auto* const retry = std::get_if<RetryFact>(&fact)) {
+    const EndedAttempt& ended = *retry->attempt;
+    if (!retried_.emplace(ended.id, ended.attempt).second) throw std::logic_error("an attempt ended twice");
+    const auto stored = unfinished_.find(ended.id);
+    if (stored == unfinished_.end()) return;  // not durable
+    if (!started_.contains({ended.id, ended.attempt})) throw std::logic_error("an attempt ended that was not started");
+    stored->second.attempt = ended.attempt;
+    stored->second.waits_until = ended.again_at;
   } else if (const auto* const cancel = std::get_if<CancelFact>(&fact)) {
-    if (!refused_.contains(cancel->id)) cancelled_.insert(cancel->id);
+    if (refused_.contains(cancel->id)) return;
+    cancelled_.insert(cancel->id);
+    unfinished_.at(cancel->id).cancelled = true;
   } else if (const auto* const finish = std::get_if<FinishFact>(&fact)) {
     if (refused_.contains(finish->job->id)) return;
     if (finish->job->record.empty()) throw std::logic_error("a finish without a record");
     if (!finished_.emplace(finish->job->id, finish->job->seq).second) throw std::logic_error("a job finished twice");
+    if (unfinished_.erase(finish->job->id) > 0) next_seq_ = std::max(next_seq_, finish->job->seq + 1);
+  } else if (const auto* const reserve = std::get_if<ReserveFact>(&fact)) {
+    next_id_ = std::max(next_id_, reserve->ids);
+    next_seq_ = std::max(next_seq_, reserve->seqs);
   }
 }
 

@@ -29,13 +29,23 @@ class ModelStore {
   /// Works on the oldest facts; new work is refused with about the probability `refuse`.
   Commit commit(std::mt19937_64& random, double refuse);
 
+  /// The daemon dies: of what was handed over some is committed and nobody is told, the rest is gone.
+  void crash(std::mt19937_64& random);
+  /// What the next daemon finds.
+  [[nodiscard]] std::vector<StoredJob> unfinished() const;
+  [[nodiscard]] JobId next_id() const { return next_id_; }
+  [[nodiscard]] Seq next_seq() const { return next_seq_; }
+  /// Was in memory only.
+  void drop(JobId id);
+
   /// The attempt never began: it may be recorded again.
-  void returned(JobId id, Attempt attempt) { started_.erase({id, attempt}); }
+  void returned(JobId id, Attempt attempt) { returned_.emplace(id, attempt); }
 
   [[nodiscard]] bool has_work() const { return !handed_.empty(); }
   [[nodiscard]] bool submitted(JobId id) const { return submitted_.contains(id); }
   [[nodiscard]] bool started(JobId id, Attempt attempt) const { return started_.contains({id, attempt}); }
   [[nodiscard]] bool cancelled(JobId id) const { return cancelled_.contains(id); }
+  [[nodiscard]] bool retried(JobId id, Attempt attempt) const { return retried_.contains({id, attempt}); }
   [[nodiscard]] Seq finished(JobId id) const {
     const auto found = finished_.find(id);
     return found == finished_.end() ? 0 : found->second;
@@ -44,6 +54,7 @@ class ModelStore {
 
  private:
   void apply(const Fact& fact);
+  void apply_submit(const SubmitFact& submit);
 
   std::deque<Persist> handed_;
   PersistNumber newest_ = 0;
@@ -51,7 +62,12 @@ class ModelStore {
   std::set<JobId> refused_;
   std::set<std::pair<JobId, Attempt>> started_;
   std::set<JobId> cancelled_;
+  std::set<std::pair<JobId, Attempt>> returned_;
+  std::set<std::pair<JobId, Attempt>> retried_;
   std::map<JobId, Seq> finished_;
+  std::map<JobId, StoredJob> unfinished_;
+  JobId next_id_ = 1;
+  Seq next_seq_ = 1;
 };
 
 }  // namespace stint::core::simulation

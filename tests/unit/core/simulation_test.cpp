@@ -44,7 +44,8 @@ TEST(Simulation, RandomEvents) {
   if (steps < steps_default) GTEST_SKIP() << "too few steps for the counts";
   for (const char* event :
        {"on_submit", "on_started", "on_progress", "on_stopping", "on_ended", "on_returned", "on_commit_time", "on_cancel",
-        "on_cancel_group", "on_forget", "on_durable", "on_refused", "on_timer", "on_slots", "on_drain", "on_undrain"}) {
+        "on_cancel_group", "on_forget", "on_durable", "on_refused", "on_timer", "on_slots", "on_drain", "on_undrain",
+        "on_recovered", "recorded and not announced", "taken over: has ended", "taken over: lives", "taken over: never began"}) {
     const auto found = simulation.events().find(event);
     EXPECT_TRUE(found != simulation.events().end() && found->second >= occurrences_min) << event;
   }

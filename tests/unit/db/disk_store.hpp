@@ -107,6 +107,9 @@ class DiskStore {
     const auto all = get(std::vector<JobId>{id});
     return all.empty() ? Found{} : all.front();
   }
+  core::EndedPtr attempt(JobId id, Attempt attempt) {
+    return wait<core::EndedPtr>([&](auto set) { store_->attempt(id, attempt, set); });
+  }
   std::vector<core::FinishedPtr> results(ResultsQuery query) {
     return wait<std::vector<core::FinishedPtr>>([&](auto set) { store_->results(query, set); });
   }

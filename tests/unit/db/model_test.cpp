@@ -19,11 +19,11 @@ class Facts {
 
   std::vector<core::Fact> some(const PlainStore& model) {
     std::vector<core::Fact> facts;
-    switch (below(8)) {
+    switch (below(9)) {
       case 0:
       case 1: submit(facts); break;
       case 2:
-        if (const auto id = unfinished(model)) facts.emplace_back(core::StartFact{*id, static_cast<Attempt>(1 + below(3))});
+        if (const auto id = unfinished(model)) facts.emplace_back(core::StartFact{*id, model.unfinished().at(*id).attempt + 1});
         break;
       case 3:
         if (const auto id = unfinished(model)) facts.emplace_back(core::CancelFact{*id});
@@ -33,6 +33,9 @@ class Facts {
         if (const auto id = unfinished(model)) facts.emplace_back(core::FinishFact{ended(model.unfinished().at(*id))});
         break;
       case 6: forget(facts); break;
+      case 7:
+        if (const auto id = unfinished(model)) retry(facts, model.unfinished().at(*id));
+        break;
       default: reserve(facts);
     }
     return facts;
@@ -64,6 +67,8 @@ class Facts {
         fact.jobs.push_back({sample_spec("more", group), nullptr, std::nullopt, ExecutorKind::thread, core::Lane::thread});
       }
     }
+    if (below(3) == 0) fact.jobs.back().not_before = Time{Duration{static_cast<std::int64_t>(below(1'000))}};
+    if (below(3) == 0) fact.jobs.front().expires_at = Time{Duration{static_cast<std::int64_t>(below(1'000))}};
     const JobId first = fact.first;
     next_id_ += fact.jobs.size();
     facts.emplace_back(std::move(fact));
@@ -74,6 +79,15 @@ class Facts {
     const JobId from = below(next_id_);
     for (auto count = 1 + below(8); count > 0; --count) fact.ids.push_back(below(2) == 0 ? from + count : below(next_id_ + 5));
     facts.emplace_back(std::move(fact));
+  }
+  void retry(std::vector<core::Fact>& facts, const StoredJob& job) {
+    const Attempt newest = job.attempt == 0 || job.waits_until ? job.attempt + 1 : job.attempt;
+    if (newest != job.attempt) facts.emplace_back(core::StartFact{job.id, newest});
+    core::SubmitFact submit{.first = job.id, .parent = 0, .at = job.submitted_at, .user = job.user, .jobs = {}, .key = {}};
+    submit.jobs.push_back({job.spec, job.item, job.index, job.executor, job.lane, {}, {}});
+    const auto ended = end_of(submit, 0, 1, std::string(below(30), 'r'));
+    facts.emplace_back(core::RetryFact{std::make_shared<const core::EndedAttempt>(core::EndedAttempt{
+        job.id, newest, Outcome::failed, ended->finished_at, Time{Duration{static_cast<std::int64_t>(below(1'000'000))}}, ended->end})});
   }
   void reserve(std::vector<core::Fact>& facts) {
     facts.emplace_back(core::ReserveFact{next_id_ + below(3), next_seq_ + below(3)});

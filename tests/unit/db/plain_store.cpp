@@ -14,7 +14,14 @@ void PlainStore::apply(const core::Persist& persist, bool with_new_work) {
     if (const auto* const submitted = std::get_if<core::SubmitFact>(&fact)) {
       submit(*submitted);
     } else if (const auto* const start = std::get_if<core::StartFact>(&fact)) {
-      if (unfinished_.contains(start->id)) unfinished_[start->id].attempt = start->attempt;
+      if (!unfinished_.contains(start->id)) continue;
+      unfinished_[start->id].attempt = start->attempt;
+      unfinished_[start->id].waits_until.reset();
+    } else if (const auto* const retry = std::get_if<core::RetryFact>(&fact)) {
+      attempts_[{retry->attempt->id, retry->attempt->attempt}] = retry->attempt;
+      if (!unfinished_.contains(retry->attempt->id)) continue;
+      unfinished_[retry->attempt->id].attempt = retry->attempt->attempt;
+      unfinished_[retry->attempt->id].waits_until = retry->attempt->again_at;
     } else if (const auto* const cancel = std::get_if<core::CancelFact>(&fact)) {
       if (unfinished_.contains(cancel->id)) unfinished_[cancel->id].cancelled = true;
     } else if (const auto* const ended = std::get_if<core::FinishFact>(&fact)) {
@@ -39,7 +46,9 @@ void PlainStore::submit(const core::SubmitFact& fact) {
                                             .user = fact.user,
                                             .submitted_at = fact.at,
                                             .executor = job.executor,
-                                            .lane = job.lane};
+                                            .lane = job.lane,
+                                            .waits_until = job.not_before,
+                                            .expires_at = job.expires_at};
   }
   next_id_ = std::max(next_id_, fact.first + fact.jobs.size());
 }
@@ -66,6 +75,7 @@ void PlainStore::forget(JobId id) {
   by_id_.erase(found);
   transient_.erase(id);
   purged_.insert(id);
+  attempts_.erase(attempts_.lower_bound({id, 0}), attempts_.lower_bound({id + 1, 0}));
 }
 
 void PlainStore::restart() {
@@ -114,17 +124,31 @@ std::vector<JobId> PlainStore::overdue(const Retention& retention, Time now, std
   std::uint64_t bytes = 0;
   for (const auto& [seq, job] : by_seq_) bytes += kept_output_bytes(*job);
   std::vector<JobId> ids;
-  for (const auto& [seq, job] : by_seq_) {
-    const bool past = jobs > retention.jobs || bytes > retention.output_bytes || now - job->finished_at > retention.age;
-    if (!past || ids.size() == limit) break;
+  const auto take = [&](const core::FinishedPtr& job) {
+    if (ids.size() == limit || std::ranges::find(ids, job->id) != ids.end()) return;
     ids.push_back(job->id);
     --jobs;
     bytes -= kept_output_bytes(*job);
+  };
+  std::vector<std::pair<Time, core::FinishedPtr>> own;
+  for (const auto& [seq, job] : by_seq_) {
+    if (job->spec->keep && job->finished_at + *job->spec->keep < now) own.emplace_back(job->finished_at + *job->spec->keep, job);
+  }
+  for (const auto& [until, job] : own) take(job);
+  for (const auto& [seq, job] : by_seq_) {
+    if (jobs > retention.jobs || bytes > retention.output_bytes) take(job);
+  }
+  for (const auto& [seq, job] : by_seq_) {
+    if (!job->spec->keep && now - job->finished_at > retention.age) take(job);
   }
   return ids;
 }
 
 namespace {
+
+std::string text_of(const std::optional<Time>& time) {
+  return time ? std::to_string(time->time_since_epoch().count()) : "never";
+}
 
 std::string describe(const StoredJob& job) {
   return std::to_string(job.id) + " parent " + std::to_string(job.parent) + " spec " + text_of(*job.spec) + " item " +
@@ -132,7 +156,7 @@ std::string describe(const StoredJob& job) {
          std::to_string(job.user->uid) + " " + job.user->name + " at " +
          std::to_string(job.submitted_at.time_since_epoch().count()) + " on " + std::to_string(static_cast<int>(job.executor)) +
          " " + std::to_string(static_cast<int>(job.lane)) + " attempt " + std::to_string(job.attempt) +
-         (job.cancelled ? " cancelled" : "");
+         (job.cancelled ? " cancelled" : "") + " waits " + text_of(job.waits_until) + " expires " + text_of(job.expires_at);
 }
 
 std::string describe(const core::FinishedJob& job) {
@@ -222,6 +246,14 @@ std::string difference(DiskStore& disk, const PlainStore& model) {
   const Time middle{std::chrono::seconds(model.next_seq() / 2)};
   if (auto differs = compare("ended before", disk.ended_before(middle, 10), model.ended_before(middle, 10)); !differs.empty()) {
     return differs;
+  }
+  for (JobId id = 1; id < model.next_id(); ++id) {
+    for (Attempt attempt = 1; attempt < 6; ++attempt) {
+      const auto wanted = model.attempts().find({id, attempt});
+      const auto found = disk.attempt(id, attempt);
+      const bool same = wanted == model.attempts().end() ? !found : found && *found == *wanted->second;
+      if (!same) return "attempt " + std::to_string(attempt) + " of job " + std::to_string(id);
+    }
   }
   const std::uint64_t jobs = model.finished().size();
   const std::vector<Retention> retentions{{std::chrono::hours(1), jobs / 2, 1U << 20U},

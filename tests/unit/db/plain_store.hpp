@@ -26,6 +26,7 @@ class PlainStore {
   [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const;
   [[nodiscard]] const std::map<JobId, StoredJob>& unfinished() const { return unfinished_; }
   [[nodiscard]] const std::map<Seq, core::FinishedPtr>& finished() const { return by_seq_; }
+  [[nodiscard]] const std::map<std::pair<JobId, Attempt>, core::EndedPtr>& attempts() const { return attempts_; }
   [[nodiscard]] const std::set<std::string>& groups() const { return groups_; }
   [[nodiscard]] const std::set<JobId>& purged() const { return purged_; }
   [[nodiscard]] JobId next_id() const { return next_id_; }
@@ -39,6 +40,7 @@ class PlainStore {
   std::map<JobId, StoredJob> unfinished_;
   std::map<Seq, core::FinishedPtr> by_seq_;
   std::map<JobId, core::FinishedPtr> by_id_;
+  std::map<std::pair<JobId, Attempt>, core::EndedPtr> attempts_;
   std::set<JobId> transient_;
   std::set<JobId> purged_;
   std::set<std::string> groups_;
