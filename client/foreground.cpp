@@ -134,8 +134,8 @@ void Foreground::open_streams() {
       // A daemon that goes ends it too: the next one has the rest.
       stream.ended = text_at(end, "reason") != "draining";
     };
-    session_.connection.open_stream("job.output", output_request(id_, name, stream.offset, true, stream.attempt), std::move(handler),
-                                    [this, &stream](const RpcError& error) {
+    session_.connection.open_stream("job.output", output_request(id_, name, stream.offset, true, stream.attempt),
+                                    std::move(handler), [this, &stream](const RpcError& error) {
                                       if (error.kind() != "conflict") refuse(error);
                                       stream.ended = true;  // not captured
                                     });

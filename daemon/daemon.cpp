@@ -206,6 +206,7 @@ void Daemon::stop() {
       [this](auto next) { server_.stop(true, std::move(next)); },
       [this](auto next) {
         engine_.feed().close();
+        engine_.close();
         next();
       },
   };

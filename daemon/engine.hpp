@@ -65,6 +65,8 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   /// Called once, when a shutdown has run its course and no job is left.
   void on_idle(std::function<void()> callback) { on_idle_ = std::move(callback); }
 
+  /// No job is left that runs: nothing waits for a time here any more; the next daemon does.
+  void close() { timer_.cancel(); }
   /// Ends what still runs without any grace; in a detach that is the tasks.
   void kill_all();
   /// Programs are to outlive this daemon.

@@ -18,9 +18,7 @@ Error no_such_attempt(JobId id) { return {ErrorKind::not_found, "job " + std::to
 bool is_last(const JobSpec& spec, Attempt attempt) { return attempt > spec.retry.max; }
 
 /// The newest attempt that has begun.
-Attempt newest_attempt(const core::Job& job) {
-  return job.is_running() && !begin_of(job) ? job.attempt - 1 : job.attempt;
-}
+Attempt newest_attempt(const core::Job& job) { return job.is_running() && !begin_of(job) ? job.attempt - 1 : job.attempt; }
 
 }  // namespace
 
@@ -60,7 +58,8 @@ void Engine::read_unfinished(const core::Job& job, OutputQuestion question, Outp
   if (question.wait) {
     park(job.id, [this, question, done = std::move(done)]() mutable { read_output(question, std::move(done)); });
   } else {
-    done(std::nullopt, {.bytes = {}, .offset = question.offset, .next = question.offset, .end = false, .attempt = 0, .last = false});
+    done(std::nullopt,
+         {.bytes = {}, .offset = question.offset, .next = question.offset, .end = false, .attempt = 0, .last = false});
   }
 }
 

@@ -101,7 +101,10 @@ bool OutputSweep::is_named(const File& file, const db::Found& row) {
   if (!row.job) return false;
   if (file.attempt != row.job->attempt) return file.attempt < row.job->attempt;  // those go with the record
   const auto& content = file.of == StreamName::out ? row.job->end.stdout_content : row.job->end.stderr_content;
-  return content && content->in_file;
+  if (content) return content->in_file;
+  // Ended in the wait for another attempt: what the last one wrote is named by that attempt's own end.
+  const auto* const lost = std::get_if<EndReport::Lost>(&row.job->end.ending);
+  return lost != nullptr && lost->message.empty();
 }
 
 }  // namespace stint

@@ -54,9 +54,10 @@ constexpr std::array table{
     method<ListRequest, on_list>("job.list", reads, "A page of jobs in the order of their ids.",
                                  "`jobs`: records; `next`: the `since_id` of the next page, absent on the last (a page may be "
                                  "empty and still have it)"),
-    method<IdRequest, on_why>("job.why", reads, "The exact reasons why a job does not run.",
-                              "`state`; `reasons`: a list of `kind` (`slots`, `draining`) and what belongs to it (`executor`, "
-                              "`ahead`: jobs before it); empty where it runs or has finished"),
+    method<IdRequest, on_why>(
+        "job.why", reads, "The exact reasons why a job does not run.",
+        "`state`; `reasons`: a list of `kind` (`slots`, `draining`, `time`, `retry`) and what belongs to it "
+        "(`executor`, `ahead`: jobs before it; `until`: when it stands in line); empty where it runs or has finished"),
 
     method<WaitRequest, on_wait>("job.wait", waits,
                                  "Waits until all, the first, or the first that does not succeed of these jobs has finished.",
@@ -67,7 +68,8 @@ constexpr std::array table{
         "not end. With `output`, `stdout` and `stderr` of at most 64 KiB carry `data` and `encoding` (`utf8`, `base64`).",
         "`stream`; items are records"),
     method<OutputRequest, on_output>("job.output", may_stream,
-                                     "A piece of a job's output, or (`follow`) a stream of pieces until the job's output ends.",
+                                     "A piece of a job's output, or (`follow`) a stream of pieces until the job's output ends. "
+                                     "Where the job runs again the stream goes on with the next attempt, from offset 0.",
                                      "", answer_schema<OutputChunk>),
     method<InputRequest, on_input>("job.input", mutates, "Feeds a job with `stdin: \"stream\"`; answered when the job has room.",
                                    "`{}`"),

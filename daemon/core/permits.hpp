@@ -19,7 +19,7 @@ struct Permits {
   std::uint64_t used = 0;  ///< above capacity after that was lowered
   /// Starts that may be on their way beyond the capacity, so that whoever runs them has the next one at hand.
   std::uint64_t allowance = 0;
-  std::set<Place> unbegun;  ///< started and not begun; of programs only, nothing else is started ahead
+  std::set<Place> unbegun;   ///< started and not begun; of programs only, nothing else is started ahead
   std::uint64_t doomed = 0;  ///< in no line any more, and not ended yet
   Line durable;
   Line transient;

@@ -77,7 +77,8 @@ void Scheduler::on_progress(JobId id, Attempt attempt, double value, std::string
   auto& run = std::get<Running>(job->state).run;
   if (!run.details) run.details = std::make_unique<RunDetails>();
   run.details->progress = value;
-  out.emplace_back(Publish{0, EventKind::progress, id, now, job->spec, job->user, attempt, value, std::move(text), nullptr, nullptr});
+  out.emplace_back(
+      Publish{0, EventKind::progress, id, now, job->spec, job->user, attempt, value, std::move(text), nullptr, nullptr});
 }
 
 void Scheduler::on_stopping(JobId id, Attempt attempt, Time now, Effects& out) {

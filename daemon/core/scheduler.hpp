@@ -96,7 +96,8 @@ class Scheduler {
   void on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out);
   /// The executor has told it to stop because its timeout has passed.
   void on_stopping(JobId id, Attempt attempt, Time now, Effects& out);
-  /// Ends the attempt, and the job with it unless it runs again; gives the slot to the next in line. Ignored where the attempt is not running.
+  /// Ends the attempt, and the job with it unless it runs again; gives the slot to the next in line. Ignored where the attempt is
+  /// not running.
   void on_ended(JobId id, Attempt attempt, EndReport report, Time now, Effects& out);
   /// The attempt never began and never will: it was wanted back, or its worker died before. Stands in line again with the
   /// same number to come, or ends where it was told to stop.

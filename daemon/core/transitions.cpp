@@ -181,8 +181,8 @@ void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport re
   if (!job.daemon) --foreground;
   const Time ended_at = report.finished_at == Time{} ? step.now : report.finished_at;
   const Time again_at = step.now + retry_delay(job.spec->retry, job.id, job.attempt);
-  const auto ended = std::make_shared<const EndedAttempt>(
-      EndedAttempt{job.id, job.attempt, outcome, ended_at, again_at, std::move(report)});
+  const auto ended =
+      std::make_shared<const EndedAttempt>(EndedAttempt{job.id, job.attempt, outcome, ended_at, again_at, std::move(report)});
   PersistNumber after = 0;
   if (job.durable) {
     after = step.record(RetryFact{ended});
@@ -249,7 +249,8 @@ void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport r
     step.remember(FinishFact{finished});
     after = std::max(log.newest_finish(), reserve(step));
   }
-  step.emit(Publish{after, EventKind::finished, job.id, finished->finished_at, job.spec, job.user, job.attempt, 0, {}, finished, nullptr});
+  step.emit(Publish{
+      after, EventKind::finished, job.id, finished->finished_at, job.spec, job.user, job.attempt, 0, {}, finished, nullptr});
   if (after == 0) {
     table.erase(job.id);
     return;

@@ -181,7 +181,7 @@ void FactWriter::insert_job(const core::SubmitFact& fact, std::size_t at, Attemp
   job.item ? insert_job_.bind_text(10, job.item->text) : insert_job_.bind_null(10);
   insert_job_.bind(12, std::int64_t{job.spec->priority}).bind(13, std::int64_t{job.spec->daemon ? 1 : 0});
   job.spec->group ? insert_job_.bind_text(14, *job.spec->group) : insert_job_.bind_null(14);
-  job.not_before && attempt == 0 ? insert_job_.bind(15, micros(*job.not_before)) : insert_job_.bind_null(15);
+  job.not_before&& attempt == 0 ? insert_job_.bind(15, micros(*job.not_before)) : insert_job_.bind_null(15);
   job.expires_at ? insert_job_.bind(16, micros(*job.expires_at)) : insert_job_.bind_null(16);
   insert_job_.run();
 }
@@ -291,8 +291,9 @@ void FactWriter::forget(const core::ForgetFact& fact) {
       delete_spec_.bind(1, *spec).run();
     }
     delete_key_.bind(1, id).run();
+    if (!known) continue;
     delete_attempts_.bind(1, id).run();
-    if (known) gone.push_back(id);
+    gone.push_back(id);
   }
   note_purged(std::move(gone));
 }

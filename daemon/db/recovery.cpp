@@ -88,7 +88,8 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
     recovered.jobs.reserve(state.natural(3));
   }
   Statement rows = connection.prepare(
-      "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, waits_until, expires_at, spec, item, body "
+      "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, waits_until, expires_at, spec, item, "
+      "body "
       "FROM job ORDER BY id");
   while (rows.step()) recovered.jobs.push_back(stored_job(rows, catalogue));
   Statement keys = connection.prepare("SELECT first, count, uid, word, payload, label FROM key");

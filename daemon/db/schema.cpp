@@ -9,7 +9,8 @@
 //             has started, its newest attempt has ended. priority, daemon, label (its group) are those of the specification,
 //             so that a start need not read it.
 //   attempt   attempts of job and finished that were not the last.
-//   finished  keep_until: what the job itself says, for retention.age. Otherwise what anybody may still ask; `ending` is an EndReport (end_report_codec.hpp). Indexes on the user are made when
+//   finished  what anybody may still ask; `ending` is an EndReport (end_report_codec.hpp). keep_until: where the job itself
+//             says how long, NULL where retention.age counts. Indexes on the user are made when
 //             there is a second one (fact_writer.cpp).
 //   label     groups that have, or had, a finished member.
 //   purged    ranges of ids whose records are gone.

@@ -95,7 +95,7 @@ def test_what_has_not_started_in_time_expires(client):
 
 
 def test_waits_outlive_the_daemon(start):
-    daemon = start(daemon__on_stop="detach")
+    daemon = start()
     client = daemon.connect()
     retried = client.submit(shell="echo $STINT_ATTEMPT; test $STINT_ATTEMPT = 2", retry={"max": 1, "delay": 1})
     delayed = client.submit(command=["true"], delay=1)
@@ -110,7 +110,6 @@ def test_waits_outlive_the_daemon(start):
     assert (first["outcome"], first["attempt"], second["outcome"]) == ("succeeded", 2, "succeeded")
     assert client.output(retried, attempt=1) == b"1\n"
     client.call("job.cancel", ids=[far])
-    daemon.finish()
 
 
 def test_lost_runs_again_only_where_that_is_listed(start):

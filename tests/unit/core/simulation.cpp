@@ -61,9 +61,9 @@ const std::set<std::string>& legal_transitions() {
       "queued → refused",    "starting → running", "starting → queued",  "starting → stopping", "starting → finished",
       "starting → none",     "starting → refused", "running → stopping", "running → finished",  "running → none",
       "stopping → finished", "stopping → none",    "stopping → doomed",  "stopping → refused",  "doomed → finished",
-      "doomed → refused",    "finished → none",    "finished → refused",
-      "none → waiting",      "waiting → queued",   "waiting → starting", "waiting → finished",  "waiting → refused",
-      "waiting → none",      "starting → waiting", "running → waiting",  "stopping → waiting"};
+      "doomed → refused",    "finished → none",    "finished → refused", "none → waiting",      "waiting → queued",
+      "waiting → starting",  "waiting → finished", "waiting → refused",  "waiting → none",      "starting → waiting",
+      "running → waiting",   "stopping → waiting"};
   return legal;
 }
 
@@ -195,7 +195,7 @@ bool Simulation::started() {
   found->begun = true;
   const bool program = found->lane == Lane::program;
   scheduler_->on_started(found->id, found->attempt, now_, program ? "runner-1" : "", program ? std::optional(42) : std::nullopt,
-                        effects_);
+                         effects_);
   count("on_started");
   after_event();
   return true;
@@ -436,8 +436,8 @@ void Simulation::lose_memory() {
 // As its runner tells it: it lives, it has ended, or it was never begun.
 void Simulation::take_over(const StoredJob& job) {
   const auto run = std::pair(job.id, job.attempt);
-  const auto running = std::ranges::find_if(
-      running_, [&](const Attempted& each) { return each.id == job.id && each.attempt == job.attempt; });
+  const auto running =
+      std::ranges::find_if(running_, [&](const Attempted& each) { return each.id == job.id && each.attempt == job.attempt; });
   if (const auto ended = unrecorded_.find(run); ended != unrecorded_.end()) {
     scheduler_->on_started(job.id, job.attempt, now_, "runner-1", 42, effects_);
     scheduler_->on_ended(job.id, job.attempt, ended->second, now_, effects_);
@@ -631,7 +631,8 @@ void Simulation::perform_publish(const Publish& publish) {
   if (!announced_.contains(id)) wrong(id, "news of it before it was announced");
   if (published_.contains(id)) wrong(id, "news of it after its end");
   if (publish.kind == EventKind::retrying) {
-    if (publish.spec->durable && !store_.retried(id, publish.attempt)) wrong(id, "its retry was announced before it was recorded");
+    if (publish.spec->durable && !store_.retried(id, publish.attempt))
+      wrong(id, "its retry was announced before it was recorded");
     unrecorded_.erase({id, publish.attempt});
     return;
   }

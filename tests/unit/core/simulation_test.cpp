@@ -42,10 +42,27 @@ TEST(Simulation, RandomEvents) {
   std::cout << "jobs finished: " << simulation.finished() << '\n';
 
   if (steps < steps_default) GTEST_SKIP() << "too few steps for the counts";
-  for (const char* event :
-       {"on_submit", "on_started", "on_progress", "on_stopping", "on_ended", "on_returned", "on_commit_time", "on_cancel",
-        "on_cancel_group", "on_forget", "on_durable", "on_refused", "on_timer", "on_slots", "on_drain", "on_undrain",
-        "on_recovered", "recorded and not announced", "taken over: has ended", "taken over: lives", "taken over: never began"}) {
+  for (const char* event : {"on_submit",
+                            "on_started",
+                            "on_progress",
+                            "on_stopping",
+                            "on_ended",
+                            "on_returned",
+                            "on_commit_time",
+                            "on_cancel",
+                            "on_cancel_group",
+                            "on_forget",
+                            "on_durable",
+                            "on_refused",
+                            "on_timer",
+                            "on_slots",
+                            "on_drain",
+                            "on_undrain",
+                            "on_recovered",
+                            "recorded and not announced",
+                            "taken over: has ended",
+                            "taken over: lives",
+                            "taken over: never began"}) {
     const auto found = simulation.events().find(event);
     EXPECT_TRUE(found != simulation.events().end() && found->second >= occurrences_min) << event;
   }

@@ -64,7 +64,8 @@ class Facts {
     } else {
       fact = submit_one(next_id_, sample_spec(std::string(below(40) == 0 ? 3'000 : below(20), 'w'), group), uid(), below(3));
       for (auto more = below(3); more > 0; --more) {
-        fact.jobs.push_back({sample_spec("more", group), nullptr, std::nullopt, ExecutorKind::thread, core::Lane::thread});
+        fact.jobs.push_back(
+            {sample_spec("more", group), nullptr, std::nullopt, ExecutorKind::thread, core::Lane::thread, {}, {}});
       }
     }
     if (below(3) == 0) fact.jobs.back().not_before = Time{Duration{static_cast<std::int64_t>(below(1'000))}};
@@ -86,8 +87,9 @@ class Facts {
     core::SubmitFact submit{.first = job.id, .parent = 0, .at = job.submitted_at, .user = job.user, .jobs = {}, .key = {}};
     submit.jobs.push_back({job.spec, job.item, job.index, job.executor, job.lane, {}, {}});
     const auto ended = end_of(submit, 0, 1, std::string(below(30), 'r'));
-    facts.emplace_back(core::RetryFact{std::make_shared<const core::EndedAttempt>(core::EndedAttempt{
-        job.id, newest, Outcome::failed, ended->finished_at, Time{Duration{static_cast<std::int64_t>(below(1'000'000))}}, ended->end})});
+    facts.emplace_back(core::RetryFact{std::make_shared<const core::EndedAttempt>(
+        core::EndedAttempt{job.id, newest, Outcome::failed, ended->finished_at,
+                           Time{Duration{static_cast<std::int64_t>(below(1'000'000))}}, ended->end})});
   }
   void reserve(std::vector<core::Fact>& facts) {
     facts.emplace_back(core::ReserveFact{next_id_ + below(3), next_seq_ + below(3)});
@@ -100,7 +102,7 @@ class Facts {
   }
   core::FinishedPtr ended(const StoredJob& job) {
     core::SubmitFact submit{.first = job.id, .parent = 0, .at = job.submitted_at, .user = job.user, .jobs = {}, .key = {}};
-    submit.jobs.push_back({job.spec, job.item, job.index, job.executor, job.lane});
+    submit.jobs.push_back({job.spec, job.item, job.index, job.executor, job.lane, {}, {}});
     auto finished = std::make_shared<core::FinishedJob>(*end_of(submit, 0, next_seq_++, std::string(below(30), 'o')));
     finished->attempt = job.attempt;
     finished->outcome = static_cast<Outcome>(below(7));

@@ -146,7 +146,7 @@ std::vector<JobId> PlainStore::overdue(const Retention& retention, Time now, std
 
 namespace {
 
-std::string text_of(const std::optional<Time>& time) {
+std::string micros_of(const std::optional<Time>& time) {
   return time ? std::to_string(time->time_since_epoch().count()) : "never";
 }
 
@@ -156,7 +156,7 @@ std::string describe(const StoredJob& job) {
          std::to_string(job.user->uid) + " " + job.user->name + " at " +
          std::to_string(job.submitted_at.time_since_epoch().count()) + " on " + std::to_string(static_cast<int>(job.executor)) +
          " " + std::to_string(static_cast<int>(job.lane)) + " attempt " + std::to_string(job.attempt) +
-         (job.cancelled ? " cancelled" : "") + " waits " + text_of(job.waits_until) + " expires " + text_of(job.expires_at);
+         (job.cancelled ? " cancelled" : "") + " waits " + micros_of(job.waits_until) + " expires " + micros_of(job.expires_at);
 }
 
 std::string describe(const core::FinishedJob& job) {

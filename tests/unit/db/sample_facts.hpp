@@ -28,7 +28,7 @@ inline std::shared_ptr<const JobSpec> sample_spec(const std::string& word, const
 inline core::SubmitFact submit_one(JobId id, std::shared_ptr<const JobSpec> spec, std::uint32_t uid = 1000, JobId parent = 0) {
   core::SubmitFact fact{
       .first = id, .parent = parent, .at = Time{Duration{1'000'000 + id}}, .user = sample_user(uid), .jobs = {}, .key = {}};
-  fact.jobs.push_back({std::move(spec), nullptr, std::nullopt, ExecutorKind::process, core::Lane::program});
+  fact.jobs.push_back({std::move(spec), nullptr, std::nullopt, ExecutorKind::process, core::Lane::program, {}, {}});
   return fact;
 }
 
@@ -39,7 +39,8 @@ inline core::SubmitFact submit_items(JobId first, std::size_t count, const std::
       .first = first, .parent = 0, .at = Time{Duration{1'000'000 + first}}, .user = sample_user(uid), .jobs = {}, .key = {}};
   for (std::size_t i = 0; i < count; ++i) {
     auto item = std::make_shared<const json::Raw>(json::Raw{"\"item" + std::to_string(i) + "\""});
-    fact.jobs.push_back({spec, std::move(item), static_cast<std::uint32_t>(i), ExecutorKind::coroutine, core::Lane::coroutine});
+    fact.jobs.push_back(
+        {spec, std::move(item), static_cast<std::uint32_t>(i), ExecutorKind::coroutine, core::Lane::coroutine, {}, {}});
   }
   return fact;
 }

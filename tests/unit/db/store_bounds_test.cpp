@@ -139,8 +139,13 @@ TEST(StoreBounds, ManyQueuedJobsAreBackSoon) {
   for (JobId first = 1; first <= jobs; first += some) {
     core::SubmitFact submit{.first = first, .parent = 0, .at = Time{}, .user = sample_user(), .jobs = {}, .key = {}};
     for (std::size_t i = 0; i < some; ++i) {
-      submit.jobs.push_back({sample_spec("/srv/data/of/a/usual/length/" + std::to_string(first + i)), nullptr, std::nullopt,
-                             ExecutorKind::process, core::Lane::program});
+      submit.jobs.push_back({sample_spec("/srv/data/of/a/usual/length/" + std::to_string(first + i)),
+                             nullptr,
+                             std::nullopt,
+                             ExecutorKind::process,
+                             core::Lane::program,
+                             {},
+                             {}});
     }
     disk.persist(std::move(submit));
     disk.settle();
