@@ -223,6 +223,15 @@ void encode_record(json::Writer& writer, const JobRecord& record) {
   writer.end_object();
 }
 
+std::vector<std::string_view> record_fields() {
+  std::vector<std::string_view> names{"id",    "seq",      "state",        "phase",      "outcome",     "attempt",
+                                      "user",  "parent",   "rerun_of",     "item",       "index",       "worker",
+                                      "pid",   "progress", "submitted_at", "started_at", "finished_at", "duration",
+                                      "usage", "result",   "error",        "exit_code",  "signal"};
+  std::apply([&names](const auto&... row) { (names.push_back(row.name), ...); }, JobSpec::fields());
+  return names;
+}
+
 Outcome natural_outcome(const EndReport& end) {
   if (std::holds_alternative<EndReport::Lost>(end.ending)) return Outcome::lost;
   if (end.timed_out) return Outcome::timed_out;

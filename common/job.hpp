@@ -297,6 +297,8 @@ struct JobRecord {
 
 /// Appends the record as one JSON object.
 void encode_record(json::Writer& writer, const JobRecord& record);
+/// The names of all fields that a record may have.
+[[nodiscard]] std::vector<std::string_view> record_fields();
 
 /// The outcome that an end has where nobody asked for a stop.
 [[nodiscard]] Outcome natural_outcome(const EndReport& end);

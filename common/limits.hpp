@@ -31,6 +31,7 @@ inline constexpr std::size_t path_bytes_max = 4'095;         ///< PATH_MAX less 
 inline constexpr std::size_t submit_jobs_max = 100'000;      ///< jobs in one submit_many
 inline constexpr std::size_t wait_ids_max = 10'000;          ///< ids in one wait, results, cancel, forget
 inline constexpr std::size_t list_jobs_max = 1'000;          ///< jobs in one page of job.list
+inline constexpr std::size_t record_fields_max = 64;         ///< fields named in one job.results
 inline constexpr std::int64_t priority_max = 1'000;          ///< and -1000
 inline constexpr double duration_seconds_max = 315'360'000;  ///< ten years
 inline constexpr std::uint32_t retries_max = 1'000;          ///< retry.max

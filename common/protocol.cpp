@@ -64,6 +64,14 @@ void WaitRequest::validate(const json::Path& path) const {
 void ResultsRequest::validate(const json::Path& path) const {
   require_ids(path, ids);
   if (ids && group) json::refuse(path, "\"ids\", \"group\" or neither");
+  if (!only) return;
+  const std::vector<std::string_view> known = record_fields();
+  for (std::size_t i = 0; i < only->size(); ++i) {
+    if (std::ranges::find(known, (*only)[i]) != known.end()) continue;
+    Error error = invalid_params(path.field("fields").element(i).text(), "a field of a job's record");
+    error.nearest = nearest_name((*only)[i], known);
+    throw error;
+  }
 }
 void CancelRequest::validate(const json::Path& path) const {
   require_ids(path, ids);

@@ -195,14 +195,18 @@ struct ResultsRequest {
   std::optional<Seq> since;
   Order order = Order::completion;
   bool output = false;
+  std::optional<std::vector<std::string>> only;
   std::optional<Duration> timeout;
   static constexpr auto fields() {
-    return std::tuple{optional("ids", &ResultsRequest::ids, "these jobs", ids_range),
-                      optional("group", &ResultsRequest::group, "or this group; neither: all of the caller's", label_range),
-                      optional("since", &ResultsRequest::since, "only results after this seq", size_range),
-                      optional("order", &ResultsRequest::order, "completion or submission"),
-                      optional("output", &ResultsRequest::output, "add the text of small outputs"),
-                      optional("timeout", &ResultsRequest::timeout, "the stream ends as timed_out after this")};
+    return std::tuple{
+        optional("ids", &ResultsRequest::ids, "these jobs", ids_range),
+        optional("group", &ResultsRequest::group, "or this group; neither: all of the caller's", label_range),
+        optional("since", &ResultsRequest::since, "only results after this seq", size_range),
+        optional("order", &ResultsRequest::order, "completion or submission"),
+        optional("output", &ResultsRequest::output, "add the text of small outputs"),
+        optional("fields", &ResultsRequest::only, "only these fields of a record, beside `id` and `seq`; default all",
+                 Range{0, limits::record_fields_max}),
+        optional("timeout", &ResultsRequest::timeout, "the stream ends as timed_out after this")};
   }
   void validate(const json::Path& path) const;
 };
@@ -258,10 +262,13 @@ struct CancelRequest {
   std::optional<std::vector<JobId>> ids;
   std::optional<std::string> group;
   bool force = false;
+  bool running = true;
   static constexpr auto fields() {
     return std::tuple{optional("ids", &CancelRequest::ids, "these jobs", ids_range),
                       optional("group", &CancelRequest::group, "or this group", label_range),
-                      optional("force", &CancelRequest::force, "SIGKILL at once")};
+                      optional("force", &CancelRequest::force, "SIGKILL at once"),
+                      optional("running", &CancelRequest::running,
+                               "false: what runs is left alone, and is in no list of the answer; default true")};
   }
   void validate(const json::Path& path) const;
 };

@@ -300,9 +300,9 @@ void Conversation::stream_item(feed::StreamId stream, std::string_view json) {
   wake();
 }
 
-void Conversation::result(feed::StreamId stream, const core::FinishedJob& job, bool output) {
+void Conversation::result(feed::StreamId stream, const core::FinishedJob& job, const feed::RecordPart& part) {
   if (!streams_.contains(stream)) return;
-  feed::append_record(begin_item(stream), job, output);
+  feed::append_record(begin_item(stream), job, part);
   outbox_.text() += "}}\n";
   wake();
 }

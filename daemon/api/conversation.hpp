@@ -107,7 +107,7 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
   void resolve_error(const Ticket& ticket, const Error& error);
 
   // ---- feed::Sink
-  void result(feed::StreamId stream, const core::FinishedJob& job, bool output) override;
+  void result(feed::StreamId stream, const core::FinishedJob& job, const feed::RecordPart& part) override;
   void event(feed::StreamId stream, std::string_view json) override { stream_item(stream, json); }
   void end(feed::StreamId stream, StreamEnd reason, const Error* error) override;
   [[nodiscard]] bool full() const override;

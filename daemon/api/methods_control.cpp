@@ -13,13 +13,20 @@ Reply cancelled(Backend& backend, core::CancelResult&& result) {
   return out;
 }
 
-Reply cancel_ids(Context& context, std::vector<JobId>&& ids, bool force) {
+bool runs(const core::Scheduler& scheduler, JobId id) {
+  const core::Job* const job = scheduler.find(id);
+  return job != nullptr && scheduler.state_of(*job) == State::running;
+}
+
+Reply cancel_ids(Context& context, std::vector<JobId>&& ids, bool force, bool running) {
   Backend& backend = context.backend;
   for (const JobId id : ids) {
     if (const auto* const job = backend.scheduler().find(id)) context.require_owner(job->user->uid, id);
   }
+  std::vector<JobId> meant = ids;
+  if (!running) std::erase_if(meant, [&backend](JobId id) { return runs(backend.scheduler(), id); });
   // What is here is cancelled now, in the order of the requests; the store is asked about the others afterwards.
-  auto result = backend.cancel(ids, force);
+  auto result = backend.cancel(meant, force);
   if (result.unknown.empty()) return cancelled(backend, std::move(result));
   const Ticket ticket = context.defer();
   auto unknown = result.unknown;
@@ -39,14 +46,16 @@ Reply cancel_ids(Context& context, std::vector<JobId>&& ids, bool force) {
   return Reply::later();
 }
 
-Reply cancel_group(Context& context, const std::string& group, bool force) {
+Reply cancel_group(Context& context, const std::string& group, bool force, bool running) {
   Backend& backend = context.backend;
   if (backend.scheduler().unfinished_in_group(group) > 0) {
-    backend.scheduler().each_of_group(group, [&context](const core::Job& job) {
+    std::vector<JobId> idle;
+    backend.scheduler().each_of_group(group, [&](const core::Job& job) {
       context.require_owner(job.user->uid, job.id);
+      if (!running && backend.scheduler().state_of(job) != State::running) idle.push_back(job.id);
       return true;
     });
-    return cancelled(backend, backend.cancel_group(group, force));
+    return cancelled(backend, running ? backend.cancel_group(group, force) : backend.cancel(idle, force));
   }
   const Ticket ticket = context.defer();
   backend.store().knows_group(group, [ticket, group, &backend](bool known) {
@@ -61,8 +70,8 @@ Reply cancel_group(Context& context, const std::string& group, bool force) {
 }  // namespace
 
 Reply on_cancel(Context& context, protocol::CancelRequest&& request) {
-  if (request.ids) return cancel_ids(context, std::move(*request.ids), request.force);
-  return cancel_group(context, *request.group, request.force);
+  if (request.ids) return cancel_ids(context, std::move(*request.ids), request.force, request.running);
+  return cancel_group(context, *request.group, request.force, request.running);
 }
 
 Reply on_signal(Context& context, protocol::SignalRequest&& request) {

@@ -45,7 +45,7 @@ Reply on_results(Context& context, protocol::ResultsRequest&& request) {
   options.selection = {std::move(request.ids), std::move(request.group), context.user()->uid};
   options.since = request.since.value_or(0);
   options.order = request.order;
-  options.output = request.output;
+  options.part = {request.output, std::move(request.only)};
   options.timeout = request.timeout;
   context.backend.feed().results(id, std::move(options), context.conversation, [ticket, id](const std::optional<Error>& error) {
     if (error) return ticket.error(*error);

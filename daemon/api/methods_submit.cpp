@@ -72,7 +72,7 @@ struct RunAnswer {
     if (finished) {
       if (!output) return ticket.result(finished->record);
       std::string record;
-      feed::append_record(record, *finished, true);
+      feed::append_record(record, *finished, {true, {}});
       return ticket.result(record);
     }
     // Its timeout has passed: the record of a job that goes on.

@@ -35,7 +35,7 @@ struct ResultsOptions {
   Selection selection;
   Seq since = 0;
   Order order = Order::completion;
-  bool output = false;
+  RecordPart part;
   std::optional<Duration> timeout;
 };
 
@@ -127,8 +127,7 @@ class Feed {
   std::unique_ptr<State> state_;
 };
 
-/// Appends a finished job's record; `output`: its `stdout` and `stderr` objects are extended by `data` and `encoding`
-/// where the output is kept with the record (at most limits::output_inline_bytes_max).
-void append_record(std::string& out, const core::FinishedJob& job, bool output);
+/// Appends a finished job's record, or that part of it.
+void append_record(std::string& out, const core::FinishedJob& job, const RecordPart& part);
 
 }  // namespace stint::feed

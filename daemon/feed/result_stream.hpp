@@ -43,7 +43,7 @@ class ResultStream : public Entry {
 
   void now_open();
   void refuse(const Error& error);
-  void emit(const core::FinishedJob& job) { sink_.result(id(), job, options_.output); }
+  void emit(const core::FinishedJob& job) { sink_.result(id(), job, options_.part); }
   void finish(StreamEnd reason, const Error* error = nullptr);
 
   /// Looks itself up again in a callback of the store: nothing where it has ended meanwhile.

@@ -16,12 +16,20 @@ namespace stint::feed {
 /// Numbers streams and waiting calls; never used twice within one daemon.
 using StreamId = std::uint64_t;
 
+/// What a stream carries of each record.
+struct RecordPart {
+  /// Its `stdout` and `stderr` objects are extended by `data` and `encoding` where the output is kept with the record (at
+  /// most limits::output_inline_bytes_max).
+  bool output = false;
+  std::optional<std::vector<std::string>> fields;  ///< only these, beside `id` and `seq`
+};
+
 class Sink {
  public:
   virtual ~Sink() = default;
 
-  /// A finished job; `output`: with the text of small outputs (append_record).
-  virtual void result(StreamId stream, const core::FinishedJob& job, bool output) = 0;
+  /// A finished job, of which append_record writes that part.
+  virtual void result(StreamId stream, const core::FinishedJob& job, const RecordPart& part) = 0;
   /// An event, encoded.
   virtual void event(StreamId stream, std::string_view json) = 0;
   /// Nothing follows. `error` is set where the reason is `error`.

@@ -49,7 +49,7 @@ void WaitCall::begin(StreamId stream) {
     if (!error) return;
     if (auto* const self = static_cast<WaitCall*>(hub.find(id))) self->answer(error);
   };
-  ResultsOptions wanted{options_.selection, 0, Order::completion, false, options_.timeout};
+  ResultsOptions wanted{options_.selection, 0, Order::completion, {}, options_.timeout};
   std::unique_ptr<ResultStream> source;
   if (options_.selection.ids) {
     source = std::make_unique<ReadyStream>(hub_, stream_, std::move(wanted), *this, opened);
@@ -68,7 +68,7 @@ void WaitCall::stop(StreamEnd reason) {
   if (reason == StreamEnd::timed_out) answer(std::nullopt);
 }
 
-void WaitCall::result(StreamId, const core::FinishedJob& job, bool) {
+void WaitCall::result(StreamId, const core::FinishedJob& job, const RecordPart&) {
   if (dead()) return;
   left_.erase(job.id);
   if (options_.until == Until::first) satisfied_ = true;

@@ -96,7 +96,7 @@ class WaitCall final : public Entry, public Sink {
   void unwatch() override;
 
   // Sink
-  void result(StreamId stream, const core::FinishedJob& job, bool output) override;
+  void result(StreamId stream, const core::FinishedJob& job, const RecordPart& part) override;
   void event(StreamId, std::string_view) override {}
   void end(StreamId stream, StreamEnd reason, const Error* error) override;
   void caught_up(StreamId stream) override;

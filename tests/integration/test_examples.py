@@ -1,14 +1,17 @@
-"""docs/examples: the plain shell scripts do what they say, against a daemon of six slots everywhere."""
+"""docs/examples: the scripts do what they say, against a daemon of six slots everywhere."""
 
+import concurrent.futures
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from harness import SANITIZED, seconds
+from harness import BIN, SANITIZED, Daemon, seconds
 
+PYTHON = Path(__file__).resolve().parents[2] / "client" / "python"
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 SUBMITTED = list("5132451234")
 
@@ -37,8 +40,65 @@ def finish(script):
     return output
 
 
+# What each row of the toolbox prints, in bash and in Python alike.
+PRINTED = {
+    "start-name-list": "first\nsecond\nthird\nit knows its id\nsecond\nthird\n",
+    "stop-flag": "last words\ncancelled\nsaw the event\n",
+    "stop-flag-ignored": "cancelled by signal 9\nits child is gone\n",
+    "join": "not yet: 75\nit has ended\nand still has\nno such job: 66\n",
+    "shared-results": "10 succeeded\n",
+    "producers-and-consumers": "".join(f"product {number}\n" for number in range(10)),
+    "race": "-600\n",
+    "event": "nobody runs yet\nrunner 1\nrunner 2\nrunner 3\n",
+    "in-order": "5\n1\n3\n2\n4\n5\n1\n2\n3\n4\n",
+    "one-by-one": "5\n1\n3\n2\n",
+    "as-completed": "1\n3\n5\n",
+    "exceptions": "exit code 3\nno such file\n2 succeeded\n",
+    "process-pool": "succeeded\nsucceeded\nsignal 11\nstill here\n",
+    "large-values": '"outcome":"succeeded"\n',
+    "coroutines": "1000\n",
+    "executor-choice": "ba7816bf8f01\n" * 3,
+}
+# These want the daemon to themselves.
+ALONE = {
+    "daemon-job": "written\nthe reader: cancelled\n",
+    "cancel-pending": "cancelled\nit never started\n",
+}
+OTHERS = ["sleeps.sh", "submit-and-results.sh"]
+
+
 def test_every_example_is_tested():
-    assert sorted(path.name for path in EXAMPLES.glob("*.sh")) == ["sleeps.sh", "submit-and-results.sh"]
+    expected = [name + suffix for name in {**PRINTED, **ALONE} for suffix in (".py", ".sh")]
+    assert sorted(path.name for path in EXAMPLES.iterdir() if path.name != "README.md") == sorted([*expected, *OTHERS])
+
+
+def run_example(daemon, name):
+    program = [sys.executable, "-B", EXAMPLES / name] if name.endswith(".py") else [EXAMPLES / name]
+    environment = {**os.environ, "STINT_SOCKET": str(daemon.socket), "PYTHONPATH": str(PYTHON), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    return subprocess.run(program, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds(60))
+
+
+@pytest.fixture(scope="module")
+def several():
+    """All that may run beside each other, four at a time: they are short, and mostly wait."""
+    daemon = Daemon(process__slots=16)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        yield {name + suffix: pool.submit(run_example, daemon, name + suffix) for name in PRINTED for suffix in (".sh", ".py")}
+    daemon.stop()
+
+
+@pytest.mark.parametrize("suffix", [".sh", ".py"])
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_row_of_the_toolbox(several, name, suffix):
+    done = several[name + suffix].result()
+    assert (done.stdout, done.stderr, done.returncode) == (PRINTED[name], "", 0)
+
+
+@pytest.mark.parametrize("suffix", [".sh", ".py"])
+@pytest.mark.parametrize("name", ALONE)
+def test_a_row_that_wants_the_daemon_alone(start, name, suffix):
+    done = run_example(start(process__slots=6), name + suffix)
+    assert (done.stdout, done.stderr, done.returncode) == (ALONE[name], "", 0)
 
 
 def test_submit_and_results_in_one_write(example):

@@ -180,6 +180,20 @@ def test_cancel_before_during_and_after(client):
     assert again["already_finished"] == [running]
 
 
+def test_cancel_leaves_alone_what_runs(client):
+    running = [client.submit(command=["sleep", "30"], group="left alone") for _ in range(6)]
+    for number in running:
+        client.until_state(number, "running", "running")
+    queued = [client.submit(command=["true"], group="left alone") for _ in range(3)]
+    answer = client.call("job.cancel", ids=[running[0], queued[0]], running=False)
+    assert answer == {"cancelled": [queued[0]], "stopping": [], "already_finished": []}
+    answer = client.call("job.cancel", group="left alone", running=False)
+    assert (answer["cancelled"], answer["stopping"]) == (queued[1:], [])
+    assert all(client.call("job.get", id=number)["phase"] == "running" for number in running)
+    assert sorted(client.call("job.cancel", group="left alone", force=True)["stopping"]) == running
+    client.wait(*running)
+
+
 def test_cancel_by_force(client):
     number = client.submit(command=["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"])
     client.until_output(number, "ready")

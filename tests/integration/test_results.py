@@ -167,3 +167,24 @@ def test_stream_cancel_ends_only_that_stream(client):
     client.run(task="echo", group="b")
     assert client.item(two)
     assert client.error("stream.cancel", stream=one).kind == "not_found"
+
+
+def test_some_fields_of_the_records(client):
+    answer = client.call("job.submit_many", group="fields", jobs=[{"task": "echo", "args": {"a": [1]}}, {"command": ["echo", "x"], "name": "n"}])
+    records = {record["id"]: record for record in client.results(group="fields", fields=["result", "name", "exit_code"])}
+    echo, program = records[answer["first"]], records[answer["first"] + 1]
+    assert set(echo) == {"id", "seq", "result"} and echo["result"] == {"a": [1]}
+    assert set(program) == {"id", "seq", "name", "exit_code"}
+    with_output = client.results(group="fields", fields=["stdout"], output=True, order="submission")
+    assert [record.get("stdout", {}).get("data") for record in with_output] == [None, "x\n"]
+    assert all(set(record) == {"id", "seq"} for record in client.results(group="fields", fields=[]))
+    # Every field that a record has can be asked for.
+    whole = [*client.results(group="fields"), client.run(shell="exit 3", cwd="/", tags=["t"], timeout=5)]
+    names = sorted({name for record in whole for name in record})
+    chosen = client.results(group="fields", fields=names)
+    assert chosen == client.results(group="fields")
+    error = client.error("job.results", group="fields", fields=["id", "outcom"])
+    assert (error.kind, error.field, error.data["nearest"]) == ("invalid_params", "fields[1]", "outcome")
+    many = ["id"] * 64
+    assert len(client.results(group="fields", fields=many)) == 2
+    assert client.error("job.results", group="fields", fields=[*many, "id"]).field == "fields"

@@ -166,6 +166,18 @@ TEST_F(MethodsTest, CancelTellsWhatBecameOfEach) {
   EXPECT_EQ(stranger.call("job.cancel", {{"ids", {1}}})["error"]["data"]["kind"], "permission_denied");
 }
 
+TEST_F(MethodsTest, CancelLeavesAloneWhatRuns) {
+  for (int i = 0; i < 1'002; ++i) backend.house.submit("g");  // a thousand of them run
+  auto answer = peer.call("job.cancel", {{"ids", {1, 1'001}}, {"running", false}})["result"];
+  EXPECT_EQ(answer["cancelled"], json({1'001}));
+  EXPECT_EQ(answer["stopping"], json::array());
+  answer = peer.call("job.cancel", {{"group", "g"}, {"running", false}})["result"];
+  EXPECT_EQ(answer["cancelled"], json({1'002}));
+  EXPECT_EQ(answer["stopping"], json::array());
+  EXPECT_EQ(peer.call("job.cancel", {{"ids", {1, 5'000}}, {"running", false}})["error"]["data"]["field"], "ids[1]");
+  EXPECT_EQ(peer.call("job.cancel", {{"group", "g"}})["result"]["stopping"].size(), 1'000U);
+}
+
 TEST_F(MethodsTest, ForgetRefusesWhatHasNotFinished) {
   backend.house.submit("g");
   EXPECT_EQ(kind_of("job.forget", {{"ids", {1}}}), "conflict");

@@ -14,7 +14,7 @@ using Ids = std::vector<JobId>;
 
 class Collector final : public Sink {
  public:
-  void result(StreamId, const core::FinishedJob& job, bool) override { ids.push_back(job.id); }
+  void result(StreamId, const core::FinishedJob& job, const RecordPart&) override { ids.push_back(job.id); }
   void event(StreamId, std::string_view json) override { events.push_back(nlohmann::json::parse(json)); }
   void end(StreamId, StreamEnd why, const Error*) override { reason = why; }
   [[nodiscard]] bool full() const override { return ids.size() + events.size() >= room; }
@@ -411,7 +411,7 @@ TEST(RecordTest, OutputIsSplicedIntoItsObjects) {
   job.end.stdout_content = OutputContent{{3, false}, "a\"b", false};
   job.end.stderr_content = OutputContent{{1, false}, "\xff", false};
   std::string out;
-  append_record(out, job, true);
+  append_record(out, job, {true, {}});
   const auto record = nlohmann::json::parse(out);
   EXPECT_EQ(record["args"]["stdout"].size(), 2U);
   EXPECT_EQ(record["stdout"]["data"], "a\"b");
@@ -419,8 +419,26 @@ TEST(RecordTest, OutputIsSplicedIntoItsObjects) {
   EXPECT_EQ(record["stderr"]["data"], "/w==");
   EXPECT_EQ(record["stderr"]["encoding"], "base64");
   out.clear();
-  append_record(out, job, false);
+  append_record(out, job, {});
   EXPECT_EQ(out, job.record);
+}
+
+TEST(RecordTest, SomeFieldsOfARecord) {
+  core::FinishedJob job;
+  job.record =
+      R"({"id":1,"seq":7,"name":"a\\\"},{\"seq\":2","args":{"result":[1,{"x":"]}"}]},"tags":[],"stdout":{"bytes":3,"truncated":false},"result":{"a":[]}})";
+  const auto part = [&job](bool output, std::vector<std::string> fields) {
+    std::string out;
+    append_record(out, job, {output, std::move(fields)});
+    return out;
+  };
+  EXPECT_EQ(part(false, {}), R"({"id":1,"seq":7})");
+  EXPECT_EQ(part(false, {"result"}), R"({"id":1,"seq":7,"result":{"a":[]}})");
+  EXPECT_EQ(part(false, {"tags", "name"}), R"({"id":1,"seq":7,"name":"a\\\"},{\"seq\":2","tags":[]})");
+  EXPECT_EQ(part(false, {"args", "error"}), R"({"id":1,"seq":7,"args":{"result":[1,{"x":"]}"}]}})");
+  job.end.stdout_content = OutputContent{{3, false}, "abc", false};
+  EXPECT_EQ(part(true, {"stdout"}), R"({"id":1,"seq":7,"stdout":{"bytes":3,"truncated":false,"data":"abc","encoding":"utf8"}})");
+  EXPECT_EQ(part(true, {}), R"({"id":1,"seq":7})");
 }
 
 }  // namespace
