@@ -105,6 +105,13 @@ void Engine::perform(core::Effect& effect) {
     arm_timer(timer->at);
     return;
   }
+  if (auto* load = std::get_if<core::Load>(&effect)) {
+    store_.load(std::move(load->ids), [this](std::vector<core::LoadedSpec> specs) {
+      scheduler_.on_loaded(std::move(specs), wall_now(), effects_);
+      settle();
+    });
+    return;
+  }
   const auto after = std::visit(
       [](const auto& some) -> core::PersistNumber {
         if constexpr (requires { some.after; }) {
@@ -305,7 +312,19 @@ void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) 
     });
     return;
   }
-  if (!job->spec->stdin_source.is_stream()) {
+  if (!job->spec) {  // it stands deep in a line
+    store_.load({id}, [this, id, end, bytes = std::move(bytes), done = std::move(done)](const auto& loaded) mutable {
+      take_input(id, loaded.front().spec, std::move(bytes), end, std::move(done));
+    });
+    return;
+  }
+  take_input(id, job->spec, std::move(bytes), end, std::move(done));
+}
+
+void Engine::take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, std::string bytes, bool end, InputDone done) {
+  const core::Job* job = scheduler_.find(id);
+  if (job == nullptr || job->is_finished()) return write_input(id, std::move(bytes), end, std::move(done));
+  if (!spec->stdin_source.is_stream()) {
     done(Error(ErrorKind::conflict, "the job's standard input is not a stream: submit it with \"stdin\": \"stream\""));
     return;
   }

@@ -128,7 +128,9 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void look_for_idle();
   void park(JobId id, std::function<void()> again);
   void wake(JobId id);
-  void read_unfinished(const core::Job& job, OutputQuestion question, OutputDone done);
+  void take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, std::string bytes, bool end, InputDone done);
+  void read_unfinished(const core::Job& job, const std::shared_ptr<const JobSpec>& spec, OutputQuestion question,
+                       OutputDone done);
   void read_live(const core::Job& job, OutputQuestion question, OutputDone done);
   void read_attempt(std::shared_ptr<const JobSpec> spec, OutputQuestion question, bool last, OutputDone done);
   void read_finished(const core::FinishedPtr& job, OutputQuestion question, OutputDone done);

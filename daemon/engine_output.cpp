@@ -37,24 +37,31 @@ void Engine::read_output(OutputQuestion question, OutputDone done) {
     });
     return;
   }
-  try {
-    if (const auto* finished = std::get_if<core::Finished>(&job->state)) {
-      read_finished(finished->job, question, std::move(done));
-    } else {
-      require_captured(*job->spec, question.of);
-      read_unfinished(*job, question, std::move(done));
-    }
-  } catch (const Error& error) {
-    done(error, {});
+  if (const auto* finished = std::get_if<core::Finished>(&job->state)) {
+    read_finished(finished->job, question, std::move(done));
+  } else if (job->spec) {
+    read_unfinished(*job, job->spec, question, std::move(done));
+  } else {  // it stands deep in a line
+    store_.load({question.id}, [this, question, done = std::move(done)](const std::vector<core::LoadedSpec>& loaded) {
+      const core::Job* now = scheduler_.find(question.id);
+      if (now == nullptr || now->is_finished()) return read_output(question, done);
+      read_unfinished(*now, loaded.front().spec, question, done);
+    });
   }
 }
 
-void Engine::read_unfinished(const core::Job& job, OutputQuestion question, OutputDone done) {
+void Engine::read_unfinished(const core::Job& job, const std::shared_ptr<const JobSpec>& spec, OutputQuestion question,
+                             OutputDone done) {
+  try {
+    require_captured(*spec, question.of);
+  } catch (const Error& error) {
+    return done(error, {});
+  }
   const Attempt newest = newest_attempt(job);
   if (question.attempt == 0) question.attempt = std::max<Attempt>(newest, 1);
   if (question.attempt > newest + 1) return done(no_such_attempt(job.id), {});
   if (question.attempt == newest && begin_of(job)) return read_live(job, question, std::move(done));
-  if (question.attempt <= newest) return read_attempt(job.spec, question, false, std::move(done));
+  if (question.attempt <= newest) return read_attempt(spec, question, false, std::move(done));
   if (question.wait) {
     park(job.id, [this, question, done = std::move(done)]() mutable { read_output(question, std::move(done)); });
   } else {

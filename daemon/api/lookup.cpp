@@ -15,22 +15,51 @@ core::FinishedPtr finished_form(const core::Job& job) {
   return finished == nullptr ? nullptr : finished->job;
 }
 
+std::string Located::record(const core::Scheduler& scheduler) const {
+  std::string text;
+  json::Writer writer(text);
+  encode_record(writer, scheduler.record_of(*job, shelved ? &*shelved : nullptr));
+  return text;
+}
+
+void locate(Backend& backend, JobId id, std::function<void(const Located&)> done, std::function<void(const Error&)> failed) {
+  const core::Job* const job = backend.scheduler().find(id);
+  if (job == nullptr) {
+    backend.store().get({id}, [id, done = std::move(done), failed = std::move(failed)](const std::vector<db::Found>& found) {
+      const db::Found& row = found.front();
+      if (row.presence != db::Presence::found) return failed(missing_job(id, row.presence, "id"));
+      done({nullptr, row.job, {}});
+    });
+  } else if (auto finished = finished_form(*job)) {
+    done({nullptr, std::move(finished), {}});
+  } else if (job->spec) {
+    done({job, nullptr, {}});
+  } else {
+    backend.store().load(
+        {id}, [&backend, id, done = std::move(done), failed = std::move(failed)](const std::vector<core::LoadedSpec>& loaded) {
+          const core::Job* const now = backend.scheduler().find(id);
+          if (now == nullptr || now->is_finished()) return locate(backend, id, done, failed);
+          done({now, nullptr, loaded.front()});
+        });
+  }
+}
+
 Reply answer_about(Context& context, JobId id, std::function<Reply(const Located&)> reply) {
-  if (const core::Job* const job = context.backend.scheduler().find(id)) {
+  if (const core::Job* const job = context.backend.scheduler().find(id); job != nullptr && job->spec) {
     const auto finished = finished_form(*job);
-    return reply(finished ? Located{nullptr, finished} : Located{job, nullptr});
+    return reply(finished ? Located{nullptr, finished, {}} : Located{job, nullptr, {}});
   }
   const Ticket ticket = context.defer();
-  context.backend.store().get(
-      {id}, [ticket, id, &backend = context.backend, reply = std::move(reply)](const std::vector<db::Found>& found) {
-        const db::Found& row = found.front();
-        if (row.presence != db::Presence::found) return ticket.error(missing_job(id, row.presence, "id"));
+  locate(
+      context.backend, id,
+      [ticket, &backend = context.backend, reply = std::move(reply)](const Located& at) {
         try {
-          answer_when_durable(backend, ticket, reply({nullptr, row.job}));
+          answer_when_durable(backend, ticket, reply(at));
         } catch (const Error& error) {
           ticket.error(error);
         }
-      });
+      },
+      [ticket](const Error& error) { ticket.error(error); });
   return Reply::later();
 }
 

@@ -14,6 +14,14 @@ namespace stint::api {
 struct Located {
   const core::Job* job = nullptr;
   core::FinishedPtr finished;
+  std::optional<core::LoadedSpec> shelved;  ///< of a job that is here without its specification
+
+  [[nodiscard]] const JobSpec& spec() const { return finished ? *finished->spec : shelved ? *shelved->spec : *job->spec; }
+  [[nodiscard]] const json::Raw* item() const {
+    return finished ? finished->item.get() : shelved ? shelved->item.get() : job->item.get();
+  }
+  /// Of a job that is here.
+  [[nodiscard]] std::string record(const core::Scheduler& scheduler) const;
 
   [[nodiscard]] std::uint32_t owner() const { return job != nullptr ? job->user->uid : finished->user->uid; }
 };
@@ -21,6 +29,9 @@ struct Located {
 /// Finds job `id` and answers with what `reply` makes of it; Errors that it throws are answered. `reply` gets no Context:
 /// it may be called after the handler has returned.
 [[nodiscard]] Reply answer_about(Context& context, JobId id, std::function<Reply(const Located&)> reply);
+
+/// Calls `done` with the job, maybe inside this call, or with an Error; may outlive the handler.
+void locate(Backend& backend, JobId id, std::function<void(const Located&)> done, std::function<void(const Error&)> failed);
 
 /// The finished form of a job that is here, or null.
 [[nodiscard]] core::FinishedPtr finished_form(const core::Job& job);

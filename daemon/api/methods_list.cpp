@@ -27,6 +27,11 @@ class ListWalk : public std::enable_shared_from_this<ListWalk> {
     JobId id = 0;
     std::string record;
   };
+  /// As it was when the slice was taken; what it was asked to do comes from the store.
+  struct Shelved {
+    JobRecord record;
+    std::shared_ptr<const core::User> user;
+  };
 
   [[nodiscard]] bool wants_unfinished() const { return request_.state != State::finished && !request_.outcome; }
   [[nodiscard]] bool wants_finished() const { return !request_.state || request_.state == State::finished; }
@@ -46,6 +51,12 @@ class ListWalk : public std::enable_shared_from_this<ListWalk> {
   void slice();
   void merge(const std::vector<core::FinishedPtr>& stored);
   void look_at(const core::Job& job);
+  /// The slice has as many rows as the page may want; whether a shelved job has the name or tag is not known yet.
+  [[nodiscard]] bool enough() const {
+    const bool all_match = !request_.name && !request_.tag;
+    return here_.size() + (all_match ? shelved_.size() : 0) >= request_.limit;
+  }
+  void unshelve(const std::vector<core::LoadedSpec>& loaded);
   void answer(std::optional<JobId> next);
 
   Backend& backend_;
@@ -54,9 +65,10 @@ class ListWalk : public std::enable_shared_from_this<ListWalk> {
   JobId after_;
   int slices_ = 0;
 
-  std::vector<Row> here_;  // of this slice, from the scheduler
-  JobId bound_ = 0;        // the slice ends here
-  bool last_ = false;      // and nothing is here behind it
+  std::vector<Row> here_;         // of this slice, from the scheduler
+  std::vector<Shelved> shelved_;  // of this slice, without their specifications yet
+  JobId bound_ = 0;               // the slice ends here
+  bool last_ = false;             // and nothing is here behind it
 
   std::string jobs_ = "[";
   std::size_t count_ = 0;
@@ -67,17 +79,41 @@ void ListWalk::look_at(const core::Job& job) {
     if (matches(*finished)) here_.push_back({job.id, finished->record});
     return;
   }
-  if (!wants_unfinished() || !matches(*job.spec, *job.user)) return;
+  if (!wants_unfinished()) return;
   if (request_.state && *request_.state != backend_.scheduler().state_of(job)) return;
+  if (!job.spec) {
+    // What the header says is looked at now, so that no more is read than must be.
+    if (request_.group && (job.group == nullptr || job.group->label != *request_.group)) return;
+    if (request_.user && job.user->name != *request_.user) return;
+    shelved_.push_back({backend_.scheduler().record_of(job), job.user});
+    return;
+  }
+  if (!matches(*job.spec, *job.user)) return;
   Row row{job.id, {}};
   json::Writer writer(row.record);
   encode_record(writer, backend_.scheduler().record_of(job));
   here_.push_back(std::move(row));
 }
 
+void ListWalk::unshelve(const std::vector<core::LoadedSpec>& loaded) {
+  for (std::size_t i = 0; i < loaded.size(); ++i) {
+    Shelved& shelved = shelved_[i];
+    if (!loaded[i].spec || !matches(*loaded[i].spec, *shelved.user)) continue;
+    shelved.record.spec = loaded[i].spec.get();
+    shelved.record.item = loaded[i].item.get();
+    Row row{loaded[i].id, {}};
+    json::Writer writer(row.record);
+    encode_record(writer, shelved.record);
+    here_.push_back(std::move(row));
+  }
+  shelved_.clear();
+  std::ranges::sort(here_, {}, &Row::id);
+}
+
 void ListWalk::slice() {
   ++slices_;
   here_.clear();
+  shelved_.clear();
   std::size_t seen = 0;
   std::size_t bytes = 0;
   bound_ = std::max(after_, backend_.scheduler().last_id());
@@ -86,12 +122,23 @@ void ListWalk::slice() {
     const std::size_t before = here_.size();
     look_at(job);
     if (here_.size() > before) bytes += here_.back().record.size();
-    if (++seen < slice_jobs && here_.size() < request_.limit && bytes < page_bytes) return true;
+    if (++seen < slice_jobs && !enough() && bytes < page_bytes) return true;
     bound_ = job.id;
     last_ = false;
     return false;
   });
-  if (!wants_finished()) return merge({});
+  if (!shelved_.empty()) {
+    std::vector<JobId> ids;
+    for (const Shelved& shelved : shelved_) ids.push_back(shelved.record.id);
+    backend_.store().load(std::move(ids), [self = shared_from_this()](const std::vector<core::LoadedSpec>& loaded) {
+      self->unshelve(loaded);
+      if (!self->wants_finished()) self->merge({});
+    });
+  }
+  if (!wants_finished()) {
+    if (shelved_.empty()) merge({});
+    return;
+  }
   // What finishes between here and the store's answer is in both: the store's word counts then.
   backend_.store().list({after_, bound_, slice_jobs},
                         [self = shared_from_this()](const std::vector<core::FinishedPtr>& stored) { self->merge(stored); });

@@ -78,9 +78,7 @@ Reply on_get(Context& context, protocol::IdRequest&& request) {
       reply.after = backend.scheduler().newest_persist();
       return reply;
     }
-    reply.result.clear();
-    json::Writer writer(reply.result);
-    encode_record(writer, backend.scheduler().record_of(*at.job));
+    reply.result = at.record(backend.scheduler());
     reply.after = seen_up_to(backend, at.job->durable);
     return reply;
   });
@@ -94,11 +92,7 @@ Reply on_spec(Context& context, protocol::IdRequest&& request) {
         }
         Reply reply;
         reply.after = backend.scheduler().newest_persist();
-        if (at.finished) {
-          reply.result = WholeSpec{*at.finished->spec, at.finished->item.get(), &at.finished->end}.encode();
-        } else {
-          reply.result = WholeSpec{*at.job->spec, at.job->item.get(), nullptr}.encode();
-        }
+        reply.result = WholeSpec{at.spec(), at.item(), at.finished ? &at.finished->end : nullptr}.encode();
         return reply;
       });
 }

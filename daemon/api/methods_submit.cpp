@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "daemon/api/idempotency.hpp"
+#include "daemon/api/lookup.hpp"
 #include "daemon/api/methods.hpp"
 
 namespace stint::api {
@@ -76,14 +77,15 @@ struct RunAnswer {
       return ticket.result(record);
     }
     // Its timeout has passed: the record of a job that goes on.
-    Reply reply;
-    const core::Job* const job = backend.scheduler().find(id);
-    if (job == nullptr) return ticket.error(Error(ErrorKind::timed_out, "the job has ended, but is not on disk yet"));
-    reply.result.clear();
-    json::Writer writer(reply.result);
-    encode_record(writer, backend.scheduler().record_of(*job));
-    reply.after = backend.scheduler().newest_persist();
-    answer_when_durable(backend, ticket, std::move(reply));
+    locate(
+        backend, id,
+        [&to = backend, where = ticket](const Located& at) {
+          Reply reply;
+          reply.result = at.finished ? at.finished->record : at.record(to.scheduler());
+          reply.after = to.scheduler().newest_persist();
+          answer_when_durable(to, where, std::move(reply));
+        },
+        [where = ticket](const Error& gone) { where.error(gone); });
   }
 };
 

@@ -1,5 +1,7 @@
 // Scheduler::check(): derives every index and count from the jobs again and compares.
+#include <algorithm>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -24,6 +26,8 @@ struct Derived {
   std::array<std::uint64_t, lane_count> transient{};
   std::array<std::uint64_t, lane_count> unbegun{};
   std::array<std::uint64_t, lane_count> doomed{};
+  std::array<std::uint64_t, lane_count> inside{};
+  std::uint64_t unread = 0;
   std::uint64_t stopping = 0;
   std::uint64_t foreground = 0;
   std::uint64_t foreground_running = 0;
@@ -49,6 +53,8 @@ void Scheduler::check() const {
       return true;
     }
     ++derived.unfinished;
+    const bool undecided = job.submitted_in > s.decided;
+    if (!job.spec && (!job.durable || undecided || job.is_running())) wrong(job, "its specification is nowhere");
     derived.foreground += job.daemon || job.is_waiting() ? 0 : 1;
     const bool expires = job.expires_at != Time{} && job.attempt == 0 && (job.is_queued() || job.is_waiting());
     derived.expiring += expires ? 1 : 0;
@@ -60,10 +66,18 @@ void Scheduler::check() const {
     }
     if (job.is_queued()) {
       ++(job.durable ? derived.durable : derived.transient)[lane];
+      const bool inside = job.durable && s.lanes[lane].window.covers(s.place(job));
+      derived.inside[lane] += inside ? 1 : 0;
+      if (job.durable && !inside && job.spec && !undecided) wrong(job, "stands deep in its line and is not shelved");
+      if (inside && !job.spec && std::ranges::find(s.reading, job.id) == s.reading.end() &&
+          std::ranges::find(s.missing, job.id) == s.missing.end()) {
+        wrong(job, "stands at the front and nobody asks for its specification");
+      }
       return true;
     }
     if (job.is_doomed()) {
       ++derived.doomed[lane];
+      derived.unread += job.spec ? 0 : 1;
       return true;
     }
     const auto& running = std::get<Running>(job.state);
@@ -89,7 +103,12 @@ void Scheduler::check() const {
     expect(derived.durable[i], permits.durable.size(), "durable line");
     expect(derived.transient[i], permits.transient.size(), "transient line");
     expect(derived.doomed[i], permits.doomed, "doomed");
-    const bool startable = !permits.transient.empty() || (!permits.durable.empty() && !s.starts_held);
+    expect(derived.inside[i], permits.window.count(), "at the front");
+    if (permits.window.count() < std::min((permits.window.size() + 1) / 2, permits.durable.size())) {
+      throw std::logic_error("too few at the front of a line are loaded");
+    }
+    const bool loaded = !permits.durable.empty() && s.table.find(permits.durable.front().id)->spec;
+    const bool startable = !permits.transient.empty() || (loaded && !s.starts_held);
     if (permits.any_free() && startable && s.starts_allowed()) throw std::logic_error("a slot is idle while a job waits for it");
   }
   expect(derived.stopping, s.stopping, "stopping");
@@ -117,10 +136,20 @@ void Scheduler::check() const {
   std::uint64_t doomed = 0;
   for (const JobId id : s.doomed) {
     const Job* const job = s.table.find(id);
-    doomed += job != nullptr && job->is_doomed() ? 1 : 0;
+    doomed += job != nullptr && job->is_doomed() && job->spec ? 1 : 0;
   }
-  expect(std::accumulate(derived.doomed.begin(), derived.doomed.end(), std::uint64_t{0}), doomed,
-         "cancelled jobs whose start was refused");
+  doomed += derived.unread;
+  expect(std::accumulate(derived.doomed.begin(), derived.doomed.end(), std::uint64_t{0}), doomed, "jobs that have only to end");
+  std::set<JobId> asked_for;  // one may have come into a window before
+  const std::vector<JobId> unread(s.unread.begin(), s.unread.end());
+  for (const auto* ids : {&s.reading, &unread}) {
+    for (const JobId id : *ids) {
+      const Job* const job = s.table.find(id);
+      if (job != nullptr && job->is_doomed() && !job->spec) asked_for.insert(id);
+    }
+  }
+  expect(derived.unread, static_cast<std::uint64_t>(asked_for.size()), "doomed and not loaded");
+  if (s.reading.empty() && !(s.unread.empty() && s.missing.empty())) throw std::logic_error("nobody asks for what is missing");
 
   std::uint64_t ended = 0;
   for (const auto count : s.outcomes) ended += count;

@@ -67,12 +67,22 @@ struct SubmittedJob {
   std::optional<Time> expires_at;
 };
 
+/// What the store was asked for, of one job.
+struct LoadedSpec {
+  JobId id = 0;
+  std::shared_ptr<const JobSpec> spec;  ///< null where there is no such job
+  std::shared_ptr<const json::Raw> item;
+};
+
 /// An unfinished job as a start of the daemon finds it.
 struct StoredJob {
   JobId id = 0;
   JobId parent = 0;                     ///< 0: none
-  std::shared_ptr<const JobSpec> spec;  ///< one object for all jobs of a template
+  std::shared_ptr<const JobSpec> spec;  ///< null unless has_started(): the others are loaded when their turn comes
   std::shared_ptr<const json::Raw> item;
+  std::int32_t priority = 0;
+  bool daemon = false;
+  std::optional<std::string> group;
   std::optional<std::uint32_t> index;
   std::shared_ptr<const User> user;
   Time submitted_at{};
@@ -197,7 +207,12 @@ struct ArmTimer {
   Time at{};
 };
 
-using Effect = std::variant<Persist, Start, Recall, Stop, Publish, ArmTimer>;
+/// The store is to be asked for the specifications of these jobs; answered by `on_loaded`.
+struct Load {
+  std::vector<JobId> ids;
+};
+
+using Effect = std::variant<Persist, Start, Recall, Stop, Publish, ArmTimer, Load>;
 using Effects = std::vector<Effect>;
 
 }  // namespace stint::core

@@ -5,15 +5,11 @@
 
 namespace stint::core {
 
-Job& JobTable::insert(std::unique_ptr<Job> job) {
+Job& JobTable::insert(std::unique_ptr<Job> job, const std::optional<std::string>& label) {
   Job& taken = *job;
-  taken.priority = static_cast<std::int16_t>(taken.spec->priority);
-  taken.durable = taken.spec->durable;
-  taken.daemon = taken.spec->daemon;
-  if (taken.spec->group) {
-    const std::string& label = *taken.spec->group;
-    auto found = groups_.find(label);
-    if (found == groups_.end()) found = groups_.emplace(label, Group{label}).first;
+  if (label) {
+    auto found = groups_.find(*label);
+    if (found == groups_.end()) found = groups_.emplace(*label, Group{*label}).first;
     Group& group = found->second;
     taken.group = &group;
     taken.group_previous = group.last;
@@ -43,12 +39,14 @@ const Group* JobTable::group(std::string_view label) const {
 void JobTable::check() const {
   std::uint64_t members = 0;
   each_after(0, [&](const Job& job) {
-    const bool should_be = !job.is_finished() && job.spec->group.has_value();
-    if (should_be != (job.group != nullptr)) throw std::logic_error("job " + std::to_string(job.id) + ": wrong group link");
-    if (job.group != nullptr && job.group->label != *job.spec->group) {
+    const bool linked = job.group != nullptr;
+    if (job.spec && linked != (!job.is_finished() && job.spec->group.has_value())) {
+      throw std::logic_error("job " + std::to_string(job.id) + ": wrong group link");
+    }
+    if (job.spec && linked && job.group->label != *job.spec->group) {
       throw std::logic_error("job " + std::to_string(job.id) + ": in another group");
     }
-    members += should_be ? 1 : 0;
+    members += linked ? 1 : 0;
     return true;
   });
   for (const auto& [label, group] : groups_) {

@@ -27,8 +27,11 @@ struct Waiting {
 /// Stands in its lane's line.
 struct Queued {};
 
-/// Its start was refused after somebody had cancelled it: in no line, ends when the store takes work again.
-struct Doomed {};
+/// In no line any more, and will not start: ends when the store takes work again, where its start was refused after somebody
+/// had cancelled it, or when its specification has come, without which there is no record.
+struct Doomed {
+  Outcome outcome{};
+};
 
 /// What only some runs have.
 struct RunDetails {
@@ -63,8 +66,8 @@ struct Finished {
 
 struct Job {
   JobId id = 0;
-  JobId parent = 0;  ///< 0: none
-  std::shared_ptr<const JobSpec> spec;
+  JobId parent = 0;                     ///< 0: none
+  std::shared_ptr<const JobSpec> spec;  ///< null where it is shelved: it stands deep in a line, and the store has it
   std::shared_ptr<const json::Raw> item;
   std::shared_ptr<const User> user;
   Time submitted_at{};
@@ -100,8 +103,8 @@ struct Group {
 
 class JobTable {
  public:
-  /// Takes an unfinished job in and links it into its group.
-  Job& insert(std::unique_ptr<Job> job);
+  /// Takes an unfinished job in and links it into its group, where it has one.
+  Job& insert(std::unique_ptr<Job> job, const std::optional<std::string>& label);
   /// Unlinks it from its group: it is finished or vanishes.
   void leave_group(Job& job);
   /// Forgets a job that has left its group.

@@ -108,6 +108,14 @@ std::uint64_t Line::ahead(Place place) const {
   return before + static_cast<std::uint64_t>(std::lower_bound(first, chunk->entries.end(), place) - first);
 }
 
+Place Line::last_up_to(Place bound) const {
+  const auto after =
+      std::partition_point(chunks_.begin(), chunks_.end(), [&](const Chunk& chunk) { return chunk.front() <= bound; });
+  const Chunk& chunk = *std::prev(after);
+  const auto begin = chunk.entries.begin() + static_cast<std::ptrdiff_t>(chunk.begin);
+  return *std::prev(std::upper_bound(begin, chunk.entries.end(), bound));
+}
+
 std::size_t Line::entry_bytes() const {
   std::size_t bytes = 0;
   for (const auto& chunk : chunks_) bytes += chunk.entries.capacity() * sizeof(Place);

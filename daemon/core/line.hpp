@@ -5,10 +5,12 @@
 // std::bad_alloc only; asking for the front of an empty line is undefined.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <vector>
 
 #include "common/job.hpp"
@@ -20,6 +22,8 @@ struct Place {
   std::int64_t key = 0;
   JobId id = 0;
   auto operator<=>(const Place&) const = default;
+  /// Before all others.
+  static constexpr Place first() { return {std::numeric_limits<std::int64_t>::min(), 0}; }
 };
 
 /// The static key of a job: age in microseconds, with `ageing` as what one point of priority is worth.
@@ -42,6 +46,19 @@ class Line {
   [[nodiscard]] bool contains(Place place) const;
   /// How many stand before `place`, whether it stands here or not: O(n / 512).
   [[nodiscard]] std::uint64_t ahead(Place place) const;
+
+  /// The last that stands at `bound` or before it, which must be there.
+  [[nodiscard]] Place last_up_to(Place bound) const;
+  /// Those behind `place`, in order, until `visit` returns false. Nothing may be changed meanwhile.
+  template <class Visit>
+  void each_after(Place place, Visit&& visit) const {
+    for (auto chunk = chunk_of(place); chunk != chunks_.end(); ++chunk) {
+      const auto begin = chunk->entries.begin() + static_cast<std::ptrdiff_t>(chunk->begin);
+      for (auto at = std::upper_bound(begin, chunk->entries.end(), place); at != chunk->entries.end(); ++at) {
+        if (!visit(*at)) return;
+      }
+    }
+  }
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "daemon/core/line.hpp"
+#include "daemon/core/window.hpp"
 
 namespace stint::core {
 
@@ -23,6 +24,7 @@ struct Permits {
   std::uint64_t doomed = 0;  ///< in no line any more, and not ended yet
   Line durable;
   Line transient;
+  Window window;  ///< of `durable`
 
   [[nodiscard]] Line& line(bool is_durable) { return is_durable ? durable : transient; }
   [[nodiscard]] const Line& line(bool is_durable) const { return is_durable ? durable : transient; }

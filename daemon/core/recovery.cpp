@@ -26,7 +26,9 @@ Job& Scheduler::State::restore(Step& step, StoredJob stored) {
   made->executor = stored.executor;
   made->attempt = stored.attempt;
   made->expires_at = stored.expires_at.value_or(Time{});
-  Job& job = table.insert(std::move(made));
+  made->priority = static_cast<std::int16_t>(stored.priority);
+  made->daemon = stored.daemon;
+  Job& job = table.insert(std::move(made), stored.group);
   ++submitted;
   if (!stored.has_started()) {
     set_expiry(step, job);
@@ -60,7 +62,7 @@ void Scheduler::on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmi
     const bool cancelled = stored.cancelled;
     Job& job = s.restore(step, std::move(stored));
     if (!job.is_running()) {
-      if (cancelled) s.finish_unstarted(step, job, Outcome::cancelled);
+      if (cancelled) s.end_unstarted(step, job, Outcome::cancelled);
     } else if (job.lane != Lane::program) {
       s.end_attempt(step, job, lost_with_the_daemon());
     } else if (cancelled) {

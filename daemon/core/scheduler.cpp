@@ -137,6 +137,7 @@ CancelResult Scheduler::on_cancel(std::span<const JobId> ids, bool force, Time n
     }
   }
   s.stop_daemons(step);
+  s.fill_all(step);  // who stood first may have waited for its specification
   return result;
 }
 
@@ -151,6 +152,7 @@ CancelResult Scheduler::on_cancel_group(std::string_view group, bool force, Time
     job = next;
   }
   s.stop_daemons(step);
+  s.fill_all(step);  // who stood first may have waited for its specification
   return result;
 }
 
@@ -168,6 +170,16 @@ void Scheduler::on_durable(PersistNumber number) {
   State& s = *state_;
   s.log.decided(number, [&s](JobId id) { s.table.erase(id); });
   s.reservation.decided(number);
+  s.shelve_decided(number);
+}
+
+void Scheduler::on_loaded(std::vector<LoadedSpec> specs, Time now, Effects& out) {
+  State& s = *state_;
+  Step step(now, s.newest_persist, out);
+  s.reading.clear();
+  for (auto& each : specs) s.take_loaded(step, std::move(each));
+  s.stop_daemons(step);
+  s.fill_all(step);
 }
 
 // Emits no fact: what is refused next may be the very submit that the fact would be about. All that needs one waits
@@ -272,8 +284,12 @@ stint::State Scheduler::state_of(const Job& job) const {
   return !job.is_running() || state_->lane(job).is_ahead(state_->place(job)) ? stint::State::queued : stint::State::running;
 }
 
-JobRecord Scheduler::record_of(const Job& job) const {
+JobRecord Scheduler::record_of(const Job& job, const LoadedSpec* shelved) const {
   JobRecord record = describe(job);
+  if (shelved != nullptr) {
+    record.spec = shelved->spec.get();
+    record.item = shelved->item.get();
+  }
   if (job.is_running() && state_of(job) == stint::State::queued) {
     record.state = stint::State::queued;
     record.phase.reset();

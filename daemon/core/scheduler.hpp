@@ -39,6 +39,8 @@ struct Config {
   Duration ageing = std::chrono::seconds(1);      ///< how much age one point of priority is worth
   /// From a program's end to the next start, commits aside: see Pace. Zero: never more starts than slots.
   Duration turnaround{};
+  /// So many durable jobs at the front of each line have their specification in memory.
+  std::uint32_t loaded_jobs = 1'024;
   JobId first_id = 1;
   Seq first_seq = 1;
 };
@@ -115,6 +117,8 @@ class Scheduler {
   /// Persist `number` was refused; called newest first. Undoes its new work exactly: a submit's jobs vanish, a start's
   /// job stands in line again and is tried after 0.1 s. Effects held for `number` are the caller's to drop.
   void on_refused(PersistNumber number, Time now, Effects& out);
+  /// What a Load asked for. One is on its way at a time; the front of the lines goes before jobs that have only to end.
+  void on_loaded(std::vector<LoadedSpec> specs, Time now, Effects& out);
   /// The time of an ArmTimer has come: who waited for it goes on. Called early or twice it does nothing.
   void on_timer(Time now, Effects& out);
   /// Capacity of a lane changes (a worker is gone, a worker is back).
@@ -136,7 +140,8 @@ class Scheduler {
   [[nodiscard]] std::vector<Reason> why(const Job& job) const;
   /// What everybody outside sees: who was started ahead is queued until it begins.
   [[nodiscard]] stint::State state_of(const Job& job) const;
-  [[nodiscard]] JobRecord record_of(const Job& job) const;
+  /// Of a shelved job with what the store has of it.
+  [[nodiscard]] JobRecord record_of(const Job& job, const LoadedSpec* shelved = nullptr) const;
   [[nodiscard]] Counts counts() const;
   [[nodiscard]] bool draining() const;
   /// No unfinished job is here but those that wait for a time.

@@ -4,6 +4,7 @@
 //   Waiting → Queued        wake         starting → running     begin            Running → Queued          take_back (returned)
 //   Running → Waiting       retry        Running → stopping     request_stop     Running → Finished        finish_running
 //   Queued, Waiting, Doomed → Finished   finish_unstarted                        Running → Finished        finish_returned
+//   Queued, Waiting → Doomed doom (its specification is not here)
 //   none → any              restore      Finished → none        leave            any → none                vanish (refused)
 //
 // A transition keeps every index and count right and appends its facts and effects; which one comes next is decided by
@@ -11,7 +12,9 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/core/commit_log.hpp"
@@ -47,8 +50,14 @@ struct Scheduler::State {
   std::optional<DrainScope> drain;
   bool daemons_stopped = false;  // in this drain
   bool starts_held = false;      // the store refuses: no durable job starts before Alarm::store
-  std::vector<JobId> doomed;     // in state Doomed, or no longer here
-  std::string scratch;           // records are encoded here, so that each is allocated once, in its size
+  std::vector<JobId> doomed;     // in state Doomed since their start was refused, or no longer here
+  // ---- specifications
+  PersistNumber decided = 0;                              // up to here submits are on disk, and can be read again
+  std::deque<std::pair<PersistNumber, JobId>> unshelved;  // outside of the windows, until their submit is decided
+  std::vector<JobId> missing;                             // came into a window without one; some may have left it again
+  std::deque<JobId> unread;                               // in state Doomed for want of one
+  std::vector<JobId> reading;                             // the Load that is on its way
+  std::string scratch;                                    // records are encoded here, so that each is allocated once, in its size
 
   [[nodiscard]] bool starts_allowed() const { return !drain || *drain == DrainScope::queued; }
   [[nodiscard]] Permits& lane(const Job& job) { return lanes[static_cast<std::size_t>(job.lane)]; }
@@ -69,6 +78,7 @@ struct Scheduler::State {
   void note_timeout(Step& step, Job& job);
   void wake(Step& step, Job& job);
   void finish_unstarted(Step& step, Job& job, Outcome outcome);
+  void doom(Job& job, Outcome outcome);
   void finish_running(Step& step, Job& job, Outcome outcome, EndReport report);
   void retry(Step& step, Job& job, Outcome outcome, EndReport report);
   void put_back(Step& step, Job& job);
@@ -77,6 +87,13 @@ struct Scheduler::State {
   void vanish(Job& job);
 
   // ---- what follows from them
+  /// Cancelled or expired before it started.
+  void end_unstarted(Step& step, Job& job, Outcome outcome);
+  /// Asks for what is missing at the front of a line.
+  void keep_loaded(Step& step, Permits& permits);
+  /// Submits are on disk now: those that stand deep in a line are shelved.
+  void shelve_decided(PersistNumber number);
+  void take_loaded(Step& step, LoadedSpec loaded);
   /// The attempt has ended: the job runs again, or has finished.
   void end_attempt(Step& step, Job& job, EndReport report);
   /// What the timetable says is due now.
@@ -100,6 +117,9 @@ struct Scheduler::State {
   void finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran);
   void publish(Step& step, const Job& job, EventKind kind, PersistNumber after, Time at);
   void leave_unfinished(Job& job);
+  [[nodiscard]] bool is_deep(const Job& job) const;
+  void shelve(Job& job);
+  void leave_line(Job& job);
   /// It may start as soon as a slot is free.
   void stand_in_line(Job& job);
   /// Out of its line or the timetable: it starts, ends or vanishes.

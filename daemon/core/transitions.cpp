@@ -20,7 +20,10 @@ Scheduler::State::State(const Config& config)
       next_id(config.first_id),
       next_seq(config.first_seq),
       reservation(config.first_id, config.first_seq) {
-  for (std::size_t i = 0; i < lane_count; ++i) lanes[i].capacity = config.slots[i];
+  for (std::size_t i = 0; i < lane_count; ++i) {
+    lanes[i].capacity = config.slots[i];
+    lanes[i].window = Window(config.loaded_jobs);
+  }
 }
 
 PersistNumber Scheduler::State::reserve(Step& step) {
@@ -38,7 +41,11 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
   auto made = std::make_unique<Job>();
   made->id = next_id++;
   made->parent = parent;
-  const auto [not_before, expires_at] = times_of(*submission.spec, step.now);
+  const JobSpec& spec = *submission.spec;
+  const auto [not_before, expires_at] = times_of(spec, step.now);
+  made->priority = static_cast<std::int16_t>(spec.priority);
+  made->durable = spec.durable;
+  made->daemon = spec.daemon;
   made->spec = std::move(submission.spec);
   made->item = std::move(submission.item);
   made->user = user;
@@ -48,13 +55,14 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
   made->lane = submission.lane;
   made->executor = submission.executor;
   if (expires_at) made->expires_at = *expires_at;
-  Job& job = table.insert(std::move(made));
+  Job& job = table.insert(std::move(made), spec.group);
   ++submitted;
   publish(step, job, EventKind::submitted, number, step.now);
   set_expiry(step, job);
   if (not_before && *not_before > step.now) {
     job.state = Waiting{*not_before};
     set_alarm(step, Alarm::wake, *not_before, job.id);
+    shelve(job);
     return;
   }
   stand_in_line(job);
@@ -64,12 +72,26 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
 void Scheduler::State::stand_in_line(Job& job) {
   if (!job.daemon) ++foreground;
   job.state = Queued{};
-  lane(job).line(job.durable).insert(place(job));
+  Permits& permits = lane(job);
+  permits.line(job.durable).insert(place(job));
+  if (!job.durable) return;
+  permits.window.joined(permits.durable, place(job));
+  if (!permits.window.covers(place(job))) {
+    shelve(job);
+  } else if (!job.spec) {
+    missing.push_back(job.id);
+  }
+  permits.window.retreat(permits.durable, [this](JobId id) { shelve(*table.find(id)); });
+}
+
+void Scheduler::State::leave_line(Job& job) {
+  lane(job).line(job.durable).erase(place(job));
+  if (job.durable) lane(job).window.left(place(job));
 }
 
 void Scheduler::State::stop_standing(Job& job) {
   if (const auto* const waiting = std::get_if<Waiting>(&job.state)) timetable.clear(Alarm::wake, waiting->until, job.id);
-  if (job.is_queued()) lane(job).line(job.durable).erase(place(job));
+  if (job.is_queued()) leave_line(job);
   if (job.is_doomed()) --lane(job).doomed;
   clear_expiry(job);
 }
@@ -201,6 +223,7 @@ void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport re
                     .ended = ended});
   job.state = Waiting{again_at};
   set_alarm(step, Alarm::wake, again_at, job.id);
+  shelve(job);
 }
 
 void Scheduler::State::leave_slot(Job& job) {
@@ -273,7 +296,7 @@ void Scheduler::State::put_back(Step& step, Job& job) {
   --job.attempt;
   ++lane(job).doomed;
   doomed.push_back(job.id);
-  job.state = Doomed{};
+  job.state = Doomed{Outcome::cancelled};
 }
 
 void Scheduler::State::take_back(Step& step, Job& job) {
@@ -340,12 +363,19 @@ void Scheduler::State::set_allowance() {
 
 void Scheduler::State::fill(Step& step, Permits& permits) {
   while (starts_allowed() && permits.any_free()) {
-    Line* const line = permits.next(starts_held);
-    if (line == nullptr) return;
-    Job& job = *table.find(line->front().id);
+    Line* line = permits.next(starts_held);
+    if (line == nullptr) break;
+    Job* job = table.find(line->front().id);
+    if (!job->spec) {  // it comes from the store; who needs none goes on meanwhile
+      line = permits.next(true);
+      if (line == nullptr) break;
+      job = table.find(line->front().id);
+    }
+    if (job->durable) permits.window.left(line->front());
     line->pop_front();
-    start(step, job);
+    start(step, *job);
   }
+  keep_loaded(step, permits);
 }
 
 void Scheduler::State::fill_all(Step& step) {
@@ -364,6 +394,7 @@ void Scheduler::State::stop_daemons(Step& step) {
   });
   CancelResult ignored;
   for (const JobId id : ids) cancel(step, *table.find(id), false, ignored);
+  fill_all(step);
 }
 
 void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
@@ -371,7 +402,7 @@ void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
     starts_held = false;
     for (const JobId id : std::exchange(doomed, {})) {
       Job* const job = table.find(id);
-      if (job != nullptr && job->is_doomed()) finish_unstarted(step, *job, Outcome::cancelled);
+      if (job != nullptr && job->is_doomed() && job->spec) finish_unstarted(step, *job, Outcome::cancelled);
     }
     return;
   }
@@ -379,7 +410,7 @@ void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
   if (due.alarm == Alarm::wake) {
     wake(step, job);
   } else {
-    finish_unstarted(step, job, Outcome::expired);
+    end_unstarted(step, job, Outcome::expired);
   }
 }
 
@@ -393,9 +424,10 @@ void Scheduler::State::cancel(Step& step, Job& job, bool force, CancelResult& re
     request_stop(step, job, force);
     (queued ? result.cancelled : result.stopping).push_back(id);
   } else {
-    if (job.durable) step.record(CancelFact{id});
-    finish_unstarted(step, job, Outcome::cancelled);
     result.cancelled.push_back(id);
+    if (job.is_doomed() && !job.spec) return;
+    if (job.durable) step.record(CancelFact{id});
+    end_unstarted(step, job, Outcome::cancelled);
   }
 }
 

@@ -24,6 +24,8 @@ class Catalogue {
   virtual ~Catalogue() = default;
 
   [[nodiscard]] virtual Found get(JobId id) const = 0;
+  /// The specification of a job, finished or not; a null one where there is no such job.
+  [[nodiscard]] virtual core::LoadedSpec load(JobId id) const = 0;
   /// Null where there is none.
   [[nodiscard]] virtual core::EndedPtr attempt(JobId id, Attempt attempt) const = 0;
   [[nodiscard]] virtual std::vector<core::FinishedPtr> results(const ResultsQuery& query) const = 0;

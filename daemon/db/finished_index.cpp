@@ -10,6 +10,7 @@ void FinishedIndex::add(core::FinishedPtr job) {
   if (job->user) users_[job->user->uid].seqs.push_back(job->seq);
   by_seq_.insert(job->seq, job);
   const JobId id = job->id;
+  unfinished_.erase(id);
   by_id_.insert(id, std::move(job));
 }
 
@@ -17,6 +18,12 @@ void FinishedIndex::forget(JobId id) {
   if (!take(id, true)) return;
   forgotten_.insert(id);
   attempts_.erase(attempts_.lower_bound({id, 0}), attempts_.lower_bound({id + 1, 0}));
+}
+
+core::LoadedSpec FinishedIndex::load(JobId id) const {
+  if (const auto found = unfinished_.find(id); found != unfinished_.end()) return found->second;
+  const auto* const job = by_id_.find(id);
+  return job == nullptr ? core::LoadedSpec{id, nullptr, nullptr} : core::LoadedSpec{id, (*job)->spec, (*job)->item};
 }
 
 core::EndedPtr FinishedIndex::attempt(JobId id, Attempt attempt) const {

@@ -24,7 +24,9 @@ namespace stint::db {
 class FinishedIndex final : public Catalogue {
  public:
   void add(core::FinishedPtr job);
-  /// Of a job that has not finished yet.
+  /// Of a job that has not finished yet; gone when it has.
+  void add(core::LoadedSpec spec) { unfinished_.insert_or_assign(spec.id, std::move(spec)); }
+  /// Likewise; gone with the record.
   void add(core::EndedPtr attempt) { attempts_.insert_or_assign({attempt->id, attempt->attempt}, std::move(attempt)); }
   /// Drops the record; the id answers `purged` from now on. Unknown ids are ignored.
   void forget(JobId id);
@@ -32,6 +34,7 @@ class FinishedIndex final : public Catalogue {
   core::FinishedPtr evict(JobId id) { return take(id, false); }
 
   [[nodiscard]] Found get(JobId id) const override;
+  [[nodiscard]] core::LoadedSpec load(JobId id) const override;
   [[nodiscard]] core::EndedPtr attempt(JobId id, Attempt attempt) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
@@ -65,6 +68,7 @@ class FinishedIndex final : public Catalogue {
   std::unordered_map<std::string, Members> groups_;  // one that was forgotten stays known
   std::unordered_map<std::uint32_t, Members> users_;
   std::map<std::pair<JobId, Attempt>, core::EndedPtr> attempts_;
+  std::unordered_map<JobId, core::LoadedSpec> unfinished_;
   IdSet forgotten_;
   std::uint64_t output_bytes_ = 0;
 };

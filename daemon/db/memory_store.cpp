@@ -59,9 +59,12 @@ class MemoryKeeper final : public Keeper {
     }
   }
 
-  // Unfinished jobs are the core's to remember: without a disk there is nobody to remember them for.
+  // Of unfinished jobs only the specification is remembered, which the core may have shelved; the rest is the core's.
   void apply(core::Fact fact) {
-    if (auto* const finish = std::get_if<core::FinishFact>(&fact)) {
+    if (auto* const submit = std::get_if<core::SubmitFact>(&fact)) {
+      JobId id = submit->first;
+      for (auto& job : submit->jobs) index_.add(core::LoadedSpec{id++, std::move(job.spec), std::move(job.item)});
+    } else if (auto* const finish = std::get_if<core::FinishFact>(&fact)) {
       if (!refused_.contains(finish->job->id)) index_.add(std::move(finish->job));
     } else if (auto* const retry = std::get_if<core::RetryFact>(&fact)) {
       if (!refused_.contains(retry->attempt->id)) index_.add(std::move(retry->attempt));

@@ -51,8 +51,12 @@ StoredJob stored_job(const Statement& row, const SqlCatalogue& catalogue) {
   if (!row.is_null(8)) job.index = static_cast<std::uint32_t>(row.natural(8));
   if (!row.is_null(9)) job.waits_until = Time{Duration{row.integer(9)}};
   if (!row.is_null(10)) job.expires_at = Time{Duration{row.integer(10)}};
-  job.spec = catalogue.spec_of(row, 11, 13);
-  if (!row.is_null(12)) job.item = std::make_shared<const json::Raw>(json::Raw{std::string(row.bytes(12))});
+  job.priority = static_cast<std::int32_t>(row.integer(11));
+  job.daemon = row.integer(12) != 0;
+  if (!row.is_null(13)) job.group = row.bytes(13);
+  if (!job.has_started()) return job;
+  job.spec = catalogue.spec_of(row, 14, 16);
+  if (!row.is_null(15)) job.item = std::make_shared<const json::Raw>(json::Raw{std::string(row.bytes(15))});
   return job;
 }
 
@@ -88,9 +92,8 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
     recovered.jobs.reserve(state.natural(3));
   }
   Statement rows = connection.prepare(
-      "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, waits_until, expires_at, spec, item, "
-      "body "
-      "FROM job ORDER BY id");
+      "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, waits_until, expires_at, "
+      "priority, daemon, label, spec, item, body FROM job ORDER BY id");
   while (rows.step()) recovered.jobs.push_back(stored_job(rows, catalogue));
   Statement keys = connection.prepare("SELECT first, count, uid, word, payload, label FROM key");
   while (keys.step()) {

@@ -54,6 +54,8 @@ std::vector<T> merged(std::vector<T> left, std::vector<T> right, std::size_t lim
 
 SqlCatalogue::SqlCatalogue(Connection& connection)
     : by_id_(connection.prepare(select("WHERE id = ?1"))),
+      load_unfinished_(connection.prepare("SELECT spec, item, body FROM job WHERE id = ?1")),
+      load_finished_(connection.prepare("SELECT spec, item, body FROM finished WHERE id = ?1")),
       attempt_(
           connection.prepare("SELECT outcome, ended_at, again_at, ending FROM attempt WHERE job = ?1 AND attempt = ?2 LIMIT 1")),
       by_seq_(connection.prepare(select("WHERE seq > ?1 ORDER BY seq LIMIT ?2"))),
@@ -86,6 +88,18 @@ Found SqlCatalogue::get(JobId id) const {
   const ResetAtEnd reset(purged_);
   if (purged_.bind(1, id).step() && purged_.natural(0) >= id) return {Presence::purged, nullptr};
   return {};
+}
+
+core::LoadedSpec SqlCatalogue::load(JobId id) const {
+  core::LoadedSpec loaded{id, nullptr, nullptr};
+  for (Statement* const query : {&load_unfinished_, &load_finished_}) {
+    const ResetAtEnd reset(*query);
+    if (!query->bind(1, id).step()) continue;
+    loaded.spec = spec_of(*query, 0, 2);
+    if (!query->is_null(1)) loaded.item = std::make_shared<const json::Raw>(json::Raw{std::string(query->bytes(1))});
+    return loaded;
+  }
+  return loaded;
 }
 
 core::EndedPtr SqlCatalogue::attempt(JobId id, Attempt attempt) const {

@@ -29,6 +29,7 @@ class SqlCatalogue final : public Catalogue {
   explicit SqlCatalogue(Connection& connection);
 
   [[nodiscard]] Found get(JobId id) const override;
+  [[nodiscard]] core::LoadedSpec load(JobId id) const override;
   [[nodiscard]] core::EndedPtr attempt(JobId id, Attempt attempt) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
@@ -73,6 +74,8 @@ class SqlCatalogue final : public Catalogue {
 
   // Statements are machines that a question runs: answers do not change what is stored.
   mutable Statement by_id_;
+  mutable Statement load_unfinished_;
+  mutable Statement load_finished_;
   mutable Statement attempt_;
   mutable Statement by_seq_;
   mutable Statement by_user_;

@@ -73,6 +73,17 @@ void ThreadedStore::get(std::vector<JobId> ids, std::function<void(std::vector<F
       std::move(done));
 }
 
+void ThreadedStore::load(std::vector<JobId> ids, std::function<void(std::vector<core::LoadedSpec>)> done) {
+  ask(
+      [ids = std::move(ids)](const Catalogue& catalogue) {
+        std::vector<core::LoadedSpec> specs;
+        specs.reserve(ids.size());
+        for (const JobId id : ids) specs.push_back(catalogue.load(id));
+        return specs;
+      },
+      std::move(done));
+}
+
 void ThreadedStore::attempt(JobId id, Attempt attempt, std::function<void(core::EndedPtr)> done) {
   ask([id, attempt](const Catalogue& catalogue) { return catalogue.attempt(id, attempt); }, std::move(done));
 }

@@ -37,6 +37,7 @@ class ThreadedStore : public Store {
   void on_commit(CommitCallback callback) override;
   void persist(core::Persist facts) override;
   void get(std::vector<JobId> ids, std::function<void(std::vector<Found>)> done) override;
+  void load(std::vector<JobId> ids, std::function<void(std::vector<core::LoadedSpec>)> done) override;
   void attempt(JobId id, Attempt attempt, std::function<void(core::EndedPtr)> done) override;
   void results(ResultsQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) override;
   void list(ListQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) override;

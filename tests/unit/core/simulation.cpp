@@ -16,6 +16,7 @@ Config config() {
   Config config;
   config.slots = {3, 1, 2, 20};
   config.turnaround = std::chrono::milliseconds(20);
+  config.loaded_jobs = 4;
   return config;
 }
 
@@ -33,7 +34,7 @@ std::vector<std::shared_ptr<const JobSpec>> make_specs() {
       spec.retry.jitter = 0.5;
       spec.retry.on = {RetryCause::failed, RetryCause::timed_out, RetryCause::lost};
     }
-    if (i % 7 == 0) spec.delay = std::chrono::milliseconds(20);
+    if (i % 7 == 0) spec.delay = std::chrono::milliseconds(i % 2 == 0 ? 20 : 600);
     if (i % 11 == 0) spec.expires = std::chrono::milliseconds(100);
     if (i % 6 < 4) spec.group = groups[static_cast<std::size_t>(i % 6)];
     specs.push_back(std::make_shared<const JobSpec>(std::move(spec)));
@@ -63,7 +64,7 @@ const std::set<std::string>& legal_transitions() {
       "stopping → finished", "stopping → none",    "stopping → doomed",  "stopping → refused",  "doomed → finished",
       "doomed → refused",    "finished → none",    "finished → refused", "none → waiting",      "waiting → queued",
       "waiting → starting",  "waiting → finished", "waiting → refused",  "waiting → none",      "starting → waiting",
-      "running → waiting",   "stopping → waiting"};
+      "running → waiting",   "stopping → waiting", "waiting → doomed",   "queued → doomed"};
   return legal;
 }
 
@@ -93,6 +94,7 @@ void Simulation::step() {
       Choice{1, [](Simulation& s) { return s.forget(); }},
       Choice{8, [](Simulation& s) { return s.commit(refuse_probability); }},
       Choice{4, [](Simulation& s) { return s.timer(); }},
+      Choice{8, [](Simulation& s) { return s.loaded(); }},
       Choice{1, [](Simulation& s) { return s.slots(); }},
       Choice{1, [](Simulation& s) { return s.drain(); }},
       Choice{2, [](Simulation& s) { return s.undrain(); }},
@@ -124,10 +126,11 @@ void Simulation::settle() {
     scheduler_->on_slots(static_cast<Lane>(lane), 4, now_, effects_);
     after_event();
   }
-  while (store_.has_work() || timer_ || !scheduler_->idle()) {
+  while (store_.has_work() || timer_ || loading_ || !scheduler_->idle()) {
     now_ += Duration(1'000);
     bool any = store_.has_work() && commit(0);
     any = timer() || any;
+    any = loaded() || any;
     any = started() || ended() || any;
     if (!any) throw std::logic_error("jobs are left and nothing can happen any more");
   }
@@ -337,6 +340,18 @@ bool Simulation::timer() {
   return true;
 }
 
+// Read when it was asked, answered whenever: what has become of the jobs meanwhile is the scheduler's to see.
+bool Simulation::loaded() {
+  if (!loading_) return false;
+  auto specs = std::move(*loading_);
+  loading_.reset();
+  std::ranges::shuffle(specs, random_);
+  scheduler_->on_loaded(std::move(specs), now_, effects_);
+  count("on_loaded");
+  after_event();
+  return true;
+}
+
 bool Simulation::slots() {
   scheduler_->on_slots(static_cast<Lane>(below(lane_count)), static_cast<std::uint32_t>(below(8)), now_, effects_);
   count("on_slots");
@@ -401,6 +416,7 @@ void Simulation::lose_memory() {
   effects_.clear();
   held_.clear();
   timer_.reset();
+  loading_.reset();
   durable_ = 0;
   drain_scope_ = {};
   snapshot_.clear();
@@ -517,8 +533,9 @@ void Simulation::compare_drain() const {
   bool foreground = false;
   JobId untold = 0;
   scheduler_->each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
-    if (job.is_finished() || job.is_waiting() || (drain_scope_ == DrainScope::running && job.is_queued())) return true;
-    foreground = foreground || !job.spec->daemon;
+    if (job.is_finished() || job.is_waiting() || job.is_doomed() || (drain_scope_ == DrainScope::running && job.is_queued()))
+      return true;
+    foreground = foreground || !job.daemon;
     const auto* const running = std::get_if<Running>(&job.state);
     if (running == nullptr || running->stop == StopCause::none) untold = job.id;
     return true;
@@ -538,6 +555,12 @@ void Simulation::apply() {
     }
     if (const auto* const wish = std::get_if<ArmTimer>(&effect)) {
       timer_ = timer_ ? std::min(*timer_, wish->at) : wish->at;
+      continue;
+    }
+    if (const auto* const load = std::get_if<Load>(&effect)) {
+      if (loading_) throw std::logic_error("two Loads at a time");
+      if (load->ids.empty()) throw std::logic_error("a Load of nothing");
+      loading_ = store_.load(load->ids);
       continue;
     }
     const PersistNumber after = std::visit(

@@ -64,6 +64,7 @@ class Simulation {
   bool undrain();
   bool stale();
   bool restart();
+  bool loaded();
 
   void count(const char* event) { ++events_[event]; }
   void after_event();
@@ -104,6 +105,7 @@ class Simulation {
   std::map<PersistNumber, std::vector<Effect>> held_;
   PersistNumber durable_ = 0;
   std::optional<Time> timer_;
+  std::optional<std::vector<LoadedSpec>> loading_;  // read, and not answered yet
   std::vector<Attempted> running_;
   std::array<std::uint64_t, lane_count> running_before_{};
   std::set<std::pair<JobId, Attempt>> ever_started_;

@@ -66,8 +66,21 @@ void ModelStore::drop(JobId id) {
 
 std::vector<StoredJob> ModelStore::unfinished() const {
   std::vector<StoredJob> jobs;
-  for (const auto& [id, job] : unfinished_) jobs.push_back(job);
+  for (const auto& [id, job] : unfinished_) {
+    jobs.push_back(job);
+    if (!job.has_started()) jobs.back().spec.reset();
+  }
   return jobs;
+}
+
+std::vector<LoadedSpec> ModelStore::load(const std::vector<JobId>& ids) const {
+  std::vector<LoadedSpec> loaded;
+  for (const JobId id : ids) {
+    const auto found = unfinished_.find(id);
+    if (found == unfinished_.end()) throw std::logic_error("a specification is asked for that was not stored");
+    loaded.push_back({id, found->second.spec, found->second.item});
+  }
+  return loaded;
 }
 
 void ModelStore::apply_submit(const SubmitFact& submit) {
@@ -77,6 +90,9 @@ void ModelStore::apply_submit(const SubmitFact& submit) {
     StoredJob& stored = unfinished_[id];
     stored.id = id++;
     stored.spec = job.spec;
+    stored.priority = job.spec->priority;
+    stored.daemon = job.spec->daemon;
+    stored.group = job.spec->group;
     stored.user = submit.user;
     stored.submitted_at = submit.at;
     stored.executor = job.executor;

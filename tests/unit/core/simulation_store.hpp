@@ -33,6 +33,8 @@ class ModelStore {
   void crash(std::mt19937_64& random);
   /// What the next daemon finds.
   [[nodiscard]] std::vector<StoredJob> unfinished() const;
+  /// What a Load is answered with.
+  [[nodiscard]] std::vector<LoadedSpec> load(const std::vector<JobId>& ids) const;
   [[nodiscard]] JobId next_id() const { return next_id_; }
   [[nodiscard]] Seq next_seq() const { return next_seq_; }
   /// Was in memory only.

@@ -58,6 +58,7 @@ TEST(Simulation, RandomEvents) {
                             "on_slots",
                             "on_drain",
                             "on_undrain",
+                            "on_loaded",
                             "on_recovered",
                             "recorded and not announced",
                             "taken over: has ended",

@@ -107,6 +107,9 @@ class DiskStore {
     const auto all = get(std::vector<JobId>{id});
     return all.empty() ? Found{} : all.front();
   }
+  core::LoadedSpec load(JobId id) {
+    return wait<std::vector<core::LoadedSpec>>([&](auto set) { store_->load({id}, set); }).front();
+  }
   core::EndedPtr attempt(JobId id, Attempt attempt) {
     return wait<core::EndedPtr>([&](auto set) { store_->attempt(id, attempt, set); });
   }

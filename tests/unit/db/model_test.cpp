@@ -68,6 +68,12 @@ class Facts {
             {sample_spec("more", group), nullptr, std::nullopt, ExecutorKind::thread, core::Lane::thread, {}, {}});
       }
     }
+    if (below(4) == 0) {
+      auto special = std::make_shared<JobSpec>(*fact.jobs.back().spec);
+      special->priority = static_cast<std::int32_t>(below(7)) - 3;
+      special->daemon = below(2) == 0;
+      fact.jobs.back().spec = special;
+    }
     if (below(3) == 0) fact.jobs.back().not_before = Time{Duration{static_cast<std::int64_t>(below(1'000))}};
     if (below(3) == 0) fact.jobs.front().expires_at = Time{Duration{static_cast<std::int64_t>(below(1'000))}};
     const JobId first = fact.first;

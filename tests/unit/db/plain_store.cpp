@@ -42,6 +42,9 @@ void PlainStore::submit(const core::SubmitFact& fact) {
                                             .parent = fact.parent,
                                             .spec = job.spec,
                                             .item = job.item,
+                                            .priority = job.spec->priority,
+                                            .daemon = job.spec->daemon,
+                                            .group = job.spec->group,
                                             .index = job.index,
                                             .user = fact.user,
                                             .submitted_at = fact.at,
@@ -151,9 +154,10 @@ std::string micros_of(const std::optional<Time>& time) {
 }
 
 std::string describe(const StoredJob& job) {
-  return std::to_string(job.id) + " parent " + std::to_string(job.parent) + " spec " + text_of(*job.spec) + " item " +
-         (job.item ? job.item->text : "none") + " index " + (job.index ? std::to_string(*job.index) : "none") + " user " +
-         std::to_string(job.user->uid) + " " + job.user->name + " at " +
+  return std::to_string(job.id) + " parent " + std::to_string(job.parent) + " spec " + (job.spec ? text_of(*job.spec) : "none") +
+         " item " + (job.item ? job.item->text : "none") + " index " + (job.index ? std::to_string(*job.index) : "none") +
+         " priority " + std::to_string(job.priority) + " group " + job.group.value_or("none") + (job.daemon ? " daemon" : "") +
+         " user " + std::to_string(job.user->uid) + " " + job.user->name + " at " +
          std::to_string(job.submitted_at.time_since_epoch().count()) + " on " + std::to_string(static_cast<int>(job.executor)) +
          " " + std::to_string(static_cast<int>(job.lane)) + " attempt " + std::to_string(job.attempt) +
          (job.cancelled ? " cancelled" : "") + " waits " + micros_of(job.waits_until) + " expires " + micros_of(job.expires_at);
@@ -217,7 +221,14 @@ std::string difference(const Recovered& recovered, const PlainStore& model) {
   std::string found;
   std::string wanted;
   for (const auto& job : recovered.jobs) found += describe(job) + "; ";
-  for (const auto& [id, job] : model.unfinished()) wanted += describe(job) + "; ";
+  for (const auto& [id, job] : model.unfinished()) {
+    StoredJob read = job;
+    if (!job.has_started()) {
+      read.spec.reset();
+      read.item.reset();
+    }
+    wanted += describe(read) + "; ";
+  }
   return found == wanted ? std::string() : "unfinished: it is [" + found + "] and should be [" + wanted + "]";
 }
 
@@ -255,6 +266,16 @@ std::string difference(DiskStore& disk, const PlainStore& model) {
       if (!same) return "attempt " + std::to_string(attempt) + " of job " + std::to_string(id);
     }
   }
+  for (const auto& [id, job] : model.unfinished()) {
+    const auto loaded = disk.load(id);
+    if (!loaded.spec || text_of(*loaded.spec) != text_of(*job.spec)) return "specification of job " + std::to_string(id);
+    if ((loaded.item ? loaded.item->text : "") != (job.item ? job.item->text : "")) return "item of job " + std::to_string(id);
+  }
+  for (const auto& [seq, job] : model.finished()) {
+    const auto loaded = disk.load(job->id);
+    if (!loaded.spec || text_of(*loaded.spec) != text_of(*job->spec)) return "specification of job " + std::to_string(job->id);
+  }
+  if (disk.load(model.next_id() + 5).spec) return "a specification of no job";
   const std::uint64_t jobs = model.finished().size();
   const std::vector<Retention> retentions{{std::chrono::hours(1), jobs / 2, 1U << 20U},
                                           {std::chrono::hours(1), jobs, jobs * 3},

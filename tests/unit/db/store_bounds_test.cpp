@@ -77,7 +77,7 @@ TEST(StoreBounds, LongSpecificationsHaveARowOfTheirOwn) {
     disk.persist(submit_one(1, spec));
     disk.close();
     EXPECT_EQ(count(disk, "spec"), static_cast<std::int64_t>(over));
-    EXPECT_EQ(text_of(*disk.open().jobs.at(0).spec), text_of(*spec));
+    EXPECT_EQ(text_of(*disk.load(disk.open().jobs.at(0).id).spec), text_of(*spec));
     disk.close();
   }
 }

@@ -1,0 +1,87 @@
+// Which specifications are in memory: those of who runs and of the front of each line; the others lie in the store.
+#include <algorithm>
+
+#include "daemon/core/scheduler_state.hpp"
+
+namespace stint::core {
+namespace {
+
+/// Jobs that have only to end are read so many at a time, so that a million of them do not fill the memory.
+constexpr std::size_t read_jobs_max = 1'024;
+
+}  // namespace
+
+// A few that wait keep theirs: they may be woken soon.
+bool Scheduler::State::is_deep(const Job& job) const {
+  if (!job.durable) return false;
+  const Window& window = lane(job).window;
+  if (job.is_queued()) return !window.covers(place(job));
+  return job.is_waiting() && timetable.size(Alarm::wake) > window.size();
+}
+
+void Scheduler::State::shelve(Job& job) {
+  if (!job.spec || !is_deep(job)) return;
+  if (job.submitted_in > decided) {
+    // Nearly always the newest.
+    const auto at = std::ranges::upper_bound(unshelved, job.submitted_in, {}, &std::pair<PersistNumber, JobId>::first);
+    unshelved.emplace(at, job.submitted_in, job.id);
+    return;
+  }
+  job.spec.reset();
+  job.item.reset();
+}
+
+void Scheduler::State::shelve_decided(PersistNumber number) {
+  decided = std::max(decided, number);
+  while (!unshelved.empty() && unshelved.front().first <= decided) {
+    Job* const job = table.find(unshelved.front().second);
+    unshelved.pop_front();
+    if (job != nullptr) shelve(*job);
+  }
+}
+
+void Scheduler::State::doom(Job& job, Outcome outcome) {
+  if (job.is_waiting() && !job.daemon) ++foreground;
+  stop_standing(job);
+  job.state = Doomed{outcome};
+  ++lane(job).doomed;
+  unread.push_back(job.id);
+}
+
+void Scheduler::State::end_unstarted(Step& step, Job& job, Outcome outcome) {
+  Permits& permits = lane(job);
+  if (job.spec) {
+    finish_unstarted(step, job, outcome);
+  } else {
+    doom(job, outcome);
+  }
+  keep_loaded(step, permits);
+}
+
+void Scheduler::State::keep_loaded(Step& step, Permits& permits) {
+  permits.window.advance(permits.durable, [this](JobId id) {
+    if (!table.find(id)->spec) missing.push_back(id);
+  });
+  if (!reading.empty() || (missing.empty() && unread.empty())) return;
+  for (const JobId id : std::exchange(missing, {})) {
+    const Job* const job = table.find(id);
+    if (job != nullptr && !job->spec && job->is_queued() && !is_deep(*job)) reading.push_back(id);
+  }
+  for (; !unread.empty() && reading.size() < read_jobs_max; unread.pop_front()) {
+    const Job* const job = table.find(unread.front());
+    if (job != nullptr && job->is_doomed() && !job->spec) reading.push_back(unread.front());
+  }
+  if (!reading.empty()) step.emit(Load{reading});
+}
+
+void Scheduler::State::take_loaded(Step& step, LoadedSpec loaded) {
+  Job* const job = table.find(loaded.id);
+  if (job == nullptr || job->spec || !loaded.spec) return;
+  const auto* const doomed_to = std::get_if<Doomed>(&job->state);
+  if (doomed_to == nullptr && (!job->is_queued() || is_deep(*job))) return;
+  job->spec = std::move(loaded.spec);
+  job->item = std::move(loaded.item);
+  if (doomed_to != nullptr) finish_unstarted(step, *job, doomed_to->outcome);
+}
+
+}  // namespace stint::core
