@@ -99,7 +99,7 @@ core::LoadedSpec SqlCatalogue::load(JobId id) const {
     if (!query->is_null(1)) loaded.item = std::make_shared<const json::Raw>(json::Raw{std::string(query->bytes(1))});
     return loaded;
   }
-  return loaded;
+  return transient_.load(id);
 }
 
 core::EndedPtr SqlCatalogue::attempt(JobId id, Attempt attempt) const {

@@ -80,7 +80,7 @@ class Store {
   virtual void persist(core::Persist facts) = 0;
 
   virtual void get(std::vector<JobId> ids, std::function<void(std::vector<Found>)> done) = 0;
-  /// Specifications of durable jobs, finished or not, in the order asked.
+  /// Specifications of finished jobs and of unfinished durable ones, in the order asked; a null one where there is none.
   virtual void load(std::vector<JobId> ids, std::function<void(std::vector<core::LoadedSpec>)> done) = 0;
   /// An attempt that was not the last of its job, of unfinished jobs too; null where there is none.
   virtual void attempt(JobId id, Attempt attempt, std::function<void(core::EndedPtr)> done) = 0;
