@@ -17,8 +17,11 @@ namespace {
 /// From SIGKILL for everything to giving up on threads whose task ignores its stop token.
 constexpr auto last_wait = std::chrono::seconds(10);
 
-/// From a program's end to the next start by way of the daemon, commits aside: the runner tells of it in company.
-constexpr Duration turnaround = std::chrono::microseconds(6'000);
+/// From a program's end to the next start by way of the daemon, commits aside: three threads wake for it.
+constexpr Duration turnaround = std::chrono::microseconds(300);
+
+/// An end is told by its runner, and recorded by the store, in company: each waits up to 5 ms, and nearly always less.
+constexpr Duration company = std::chrono::milliseconds(6);
 
 constexpr int exit_store_failed = 1;
 
@@ -54,6 +57,7 @@ EngineOptions engine_options(const config::Config& config, const StateDir& state
   options.core.slots = {config.process_slots, config.process_hosts, config.thread_threads, config.coroutine_slots};
   options.core.ageing = config.scheduling_ageing;
   options.core.turnaround = turnaround;
+  options.core.company = company;
   options.core.first_id = recovered.next_id;
   options.core.first_seq = recovered.next_seq;
   options.instance = std::move(instance);

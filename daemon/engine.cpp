@@ -97,6 +97,7 @@ void Engine::perform(core::Effect& effect) {
     if (timed_ == 0 && persist->number != 0) {
       timed_ = persist->number;
       timed_since_ = std::chrono::steady_clock::now();
+      if (persist->patient) timed_since_ += db::patience;  // nothing waits for the time that it spends there
     }
     store_.persist(std::move(*persist));
     return;

@@ -133,6 +133,7 @@ void Scheduler::check() const {
   expect(derived.waiting, s.timetable.size(Alarm::wake), "waiting");
   expect(derived.expiring, s.timetable.size(Alarm::expire), "expiring");
   expect(std::uint64_t{s.starts_held ? 1U : 0U}, s.timetable.size(Alarm::store), "starts held");
+  if (s.timetable.size(Alarm::stall) > 1) throw std::logic_error("stalls are looked for twice");
   std::uint64_t doomed = 0;
   for (const JobId id : s.doomed) {
     const Job* const job = s.table.find(id);

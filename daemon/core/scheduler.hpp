@@ -39,6 +39,7 @@ struct Config {
   Duration ageing = std::chrono::seconds(1);      ///< how much age one point of priority is worth
   /// From a program's end to the next start, commits aside: see Pace. Zero: never more starts than slots.
   Duration turnaround{};
+  Duration company{};  ///< how long the end of a program may wait on its way to be told with others
   /// So many durable jobs at the front of each line have their specification in memory.
   std::uint32_t loaded_jobs = 1'024;
   JobId first_id = 1;

@@ -35,7 +35,8 @@ struct Scheduler::State {
   CommitLog log;
   KeyTable keys;
   std::array<Permits, lane_count> lanes;
-  Pace pace;  // of programs: only their starts go ahead
+  Pace pace;          // of programs: only their starts go ahead
+  Time last_begun{};  // of programs
   Timetable timetable;
   JobId next_id;
   Seq next_seq;
@@ -98,6 +99,7 @@ struct Scheduler::State {
   void end_attempt(Step& step, Job& job, EndReport report);
   /// What the timetable says is due now.
   void on_due(Step& step, Timetable::Entry due);
+  void look_for_stall(Step& step);
   void set_alarm(Step& step, Alarm alarm, Time at, std::uint64_t number);
   /// A job that goes before one that was started ahead has joined the line: wants that one back.
   void recall_for(Step& step, const Job& job);

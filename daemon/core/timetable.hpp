@@ -18,8 +18,9 @@ enum class Alarm : std::uint8_t {
   store,   ///< 0: the store may be asked for new work again
   wake,    ///< a job: it has waited long enough
   expire,  ///< a job: too late to start
+  stall,   ///< 0: it is looked whether programs still begin where some were started ahead
 };
-inline constexpr std::size_t alarm_count = 3;
+inline constexpr std::size_t alarm_count = 4;
 
 class Timetable {
  public:

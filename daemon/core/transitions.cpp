@@ -16,7 +16,7 @@ JobTimes times_of(const JobSpec& spec, Time now) {
 
 Scheduler::State::State(const Config& config)
     : ageing(config.ageing),
-      pace(config.turnaround),
+      pace(config.turnaround, config.company),
       next_id(config.first_id),
       next_seq(config.first_seq),
       reservation(config.first_id, config.first_seq) {
@@ -133,7 +133,10 @@ void Scheduler::State::start(Step& step, Job& job) {
 
 void Scheduler::State::begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid) {
   auto& state = std::get<Running>(job.state);
-  if (job.lane == Lane::program) lane(job).unbegun.erase(place(job));
+  if (job.lane == Lane::program) {
+    lane(job).unbegun.erase(place(job));
+    last_begun = std::max(last_begun, at);
+  }
   state.run.started_at = at;
   state.run.pid = pid;
   if (!worker.empty()) {
@@ -375,6 +378,7 @@ void Scheduler::State::fill(Step& step, Permits& permits) {
     line->pop_front();
     start(step, *job);
   }
+  if (permits.ahead() > 0 && timetable.size(Alarm::stall) == 0) set_alarm(step, Alarm::stall, step.now + pace.stalled_after(), 0);
   keep_loaded(step, permits);
 }
 
@@ -406,12 +410,23 @@ void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
     }
     return;
   }
+  if (due.alarm == Alarm::stall) return look_for_stall(step);
   Job& job = *table.find(due.number);  // who ends before its time is taken out of the timetable
   if (due.alarm == Alarm::wake) {
     wake(step, job);
   } else {
     end_unstarted(step, job, Outcome::expired);
   }
+}
+
+// What runs now is longer than what was measured: those that were started ahead for it stand in line again, where the
+// next slot, whichever it is, goes to the first of them.
+void Scheduler::State::look_for_stall(Step& step) {
+  if (lanes[static_cast<std::size_t>(Lane::program)].ahead() == 0) return;
+  if (const Time due = last_begun + pace.stalled_after(); step.now < due) return set_alarm(step, Alarm::stall, due, 0);
+  pace.forget();
+  set_allowance();
+  recall_ahead(step);
 }
 
 void Scheduler::State::cancel(Step& step, Job& job, bool force, CancelResult& result) {

@@ -4,6 +4,7 @@
 // the call. What is asked after a commit was handed over sees what that commit recorded.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -62,6 +63,9 @@ struct ListQuery {
   JobId up_to = 0;          ///< inclusive; the caller merges with what is unfinished in this range
   std::size_t limit = 256;  ///< rows looked at, matching or not
 };
+
+/// How long a patient Persist may wait for others: noticed by nobody, and several times what a commit costs.
+inline constexpr std::chrono::milliseconds patience{5};
 
 class Store {
  public:

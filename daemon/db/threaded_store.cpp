@@ -9,9 +9,6 @@ namespace {
 /// So many facts that nobody waits for are worked off together.
 constexpr std::size_t lazy_operations_max = 4'096;
 
-/// How long patient facts wait for others: what is noticed by nobody, and several times what a commit costs.
-constexpr std::chrono::milliseconds patience{5};
-
 }  // namespace
 
 ThreadedStore::ThreadedStore(Post post, std::unique_ptr<Keeper> keeper) : post_(std::move(post)), keeper_(std::move(keeper)) {}

@@ -38,6 +38,25 @@ TEST(Pace, NoneWhereAnIdleSlotWouldNotBeNoticed) {
   EXPECT_EQ(off.ahead(4), 0U);
 }
 
+TEST(Pace, NoneForProgramsWhoseOrderPeopleSee) {
+  Pace pace(100ms);
+  pace.note_run(Pace::longest_run);
+  EXPECT_GT(pace.ahead(4), 0U);
+  pace.note_run(Pace::longest_run + 1ms);
+  EXPECT_EQ(pace.ahead(4), 0U);
+}
+
+TEST(Pace, MoreWhereEndsWaitForCompany) {
+  Pace pace(1ms, 3ms);
+  pace.note_run(2ms);
+  EXPECT_EQ(pace.ahead(4), 16U);
+  EXPECT_EQ(pace.stalled_after(), 25ms);
+  pace.note_commit(20ms);
+  EXPECT_EQ(pace.stalled_after(), 52ms);
+  pace.forget();
+  EXPECT_EQ(pace.ahead(4), 0U);
+}
+
 class AheadTest : public SchedulerTest {
  protected:
   AheadTest() {
@@ -56,6 +75,19 @@ class AheadTest : public SchedulerTest {
     return made;
   }
 };
+
+TEST_F(AheadTest, IsCalledBackWhereNothingBegins) {
+  const JobId first = submit(program(0), 2, Lane::program);
+  ASSERT_EQ(effects<Start>().size(), 2U);
+  started(first);
+  timer();  // 100 ms later: what was measured had run for a moment
+  ASSERT_EQ(effects<Recall>().size(), 1U);
+  EXPECT_EQ(effects<Recall>().front().id, first + 1);
+  scheduler_->on_returned(first + 1, 1, now_, out_);
+  scheduler_->check();
+  ended(first, exited(0));
+  EXPECT_EQ(effects<Start>().size(), 1U);
+}
 
 TEST_F(AheadTest, WhatNoSlotWaitsForMayWaitForCompany) {
   const JobId first = submit(program(0), 2, Lane::program);
