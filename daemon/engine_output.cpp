@@ -80,12 +80,10 @@ void Engine::read_live(const core::Job& job, OutputQuestion question, OutputDone
   executor_of(job.lane).read_output(query, [this, question, last = is_last(*job.spec, job.attempt), done = std::move(done)](
                                                std::optional<Error> error, exec::OutputPiece piece) mutable {
     if (error && error->kind() == ErrorKind::not_found) {
-      // It has ended meanwhile: its end was reported before this answer, so it is not asked here again.
       const core::Job* now = scheduler_.find(question.id);
-      if (now == nullptr || now->attempt != question.attempt || !now->is_running()) {
-        read_output(question, std::move(done));
-        return;
-      }
+      if (now == nullptr || now->attempt != question.attempt || !now->is_running()) return read_output(question, std::move(done));
+      // It has ended, which is being told just now: of what a new daemon finds, the start is told before the end.
+      return park(question.id, [this, question, done = std::move(done)]() mutable { read_output(question, std::move(done)); });
     }
     done(std::move(error), {.bytes = std::move(piece.bytes),
                             .offset = piece.offset,

@@ -210,7 +210,7 @@ void ZygoteWorkers::reconnect(const std::string& name, std::chrono::milliseconds
   auto& timer = reconnect_timers_.try_emplace(name, io_).first->second;
   timer.expires_after(pause);
   timer.async_wait([this, name, done = std::move(done), here = std::weak_ptr(here_)](const boost::system::error_code& stopped) {
-    if (stopped || here.expired()) return;
+    if (stopped || here.expired() || !living_.contains(name)) return;  // it may have died when the time had come already
     UniqueFd socket = connect_worker(state_dir_, name);
     if (!socket) return reconnect(name, connect_pause, done);
     reconnect_timers_.erase(name);
