@@ -217,8 +217,8 @@ void Channels::serve_decided(Step& step, ChannelAnswers& out) {
 
 void Channels::on_refused(PersistNumber number) {
   refused_ = true;
-  const auto [begin, end] = std::ranges::equal_range(undecided_, number, {}, &std::pair<PersistNumber, std::string>::first);
-  for (auto each = begin; each != end; ++each) {
+  auto each = std::ranges::lower_bound(undecided_, number, {}, &std::pair<PersistNumber, std::string>::first);
+  for (; each != undecided_.end() && each->first == number; ++each) {
     const auto found = channels_.find(each->second);
     if (found == channels_.end()) continue;
     std::erase_if(found->second.items, [&](const ChannelItem& item) {
