@@ -434,10 +434,11 @@ void Scheduler::State::cancel(Step& step, Job& job, bool force, CancelResult& re
   if (job.is_finished()) {
     result.already_finished.push_back(id);
   } else if (job.is_running()) {
-    // Who was started ahead is queued for everybody outside.
+    // Who was started ahead is queued for everybody outside: it ends with the first call.
     const bool queued = lane(job).is_ahead(place(job));
+    const bool again = std::get<Running>(job.state).stop != StopCause::none;
     request_stop(step, job, force);
-    (queued ? result.cancelled : result.stopping).push_back(id);
+    (!queued ? result.stopping : again ? result.already_finished : result.cancelled).push_back(id);
   } else {
     result.cancelled.push_back(id);
     if (job.is_doomed() && !job.spec) return;

@@ -110,6 +110,7 @@ TEST_F(AheadTest, IsQueuedForEverybodyOutsideUntilItBegins) {
   EXPECT_EQ(scheduler_->counts().queued[0], 1U);
   EXPECT_EQ(scheduler_->why(*scheduler_->find(first + 1)).at(0).kind, Reason::Kind::slots);
   EXPECT_EQ(cancel(first + 1).cancelled, std::vector<JobId>{first + 1});
+  EXPECT_EQ(cancel(first + 1).already_finished, std::vector<JobId>{first + 1}) << "it comes back by and by";
   scheduler_->on_returned(first + 1, 1, now_, out_);
   scheduler_->check();
   EXPECT_EQ(published(EventKind::finished).at(0).finished->attempt, 0U) << "it never ran";

@@ -52,13 +52,15 @@ TEST(EndReportCodec, WhatIsNotWholeIsRefused) {
     std::string bytes;
     encode_end(bytes, report, finished_at);
     for (std::size_t size = 0; size < bytes.size(); ++size) {
-      EXPECT_THROW(decode_end(std::string_view(bytes).substr(0, size), finished_at), StoreFailure)
+      EXPECT_THROW(static_cast<void>(decode_end(std::string_view(bytes).substr(0, size), finished_at)), StoreFailure)
           << size << " of " << bytes.size();
     }
-    EXPECT_THROW(decode_end(bytes + "x", finished_at), StoreFailure) << "something behind it";
+    EXPECT_THROW(static_cast<void>(decode_end(bytes + "x", finished_at)), StoreFailure) << "something behind it";
   }
-  EXPECT_THROW(decode_end(std::string("\x02\x00\x00\x00", 4), finished_at), StoreFailure) << "a layout that is not known";
-  EXPECT_THROW(decode_end(std::string("\x01\x05\x00\x00", 4), finished_at), StoreFailure) << "an ending that is not known";
+  EXPECT_THROW(static_cast<void>(decode_end(std::string("\x02\x00\x00\x00", 4), finished_at)), StoreFailure)
+      << "a layout that is not known";
+  EXPECT_THROW(static_cast<void>(decode_end(std::string("\x01\x05\x00\x00", 4), finished_at)), StoreFailure)
+      << "an ending that is not known";
 }
 
 TEST(EndReportCodec, ItsLayoutStandsOnDisk) {
