@@ -40,12 +40,12 @@ Foreground::Foreground(Connection connection, bool quiet)
 
 int Foreground::run(const JobSpec& spec) {
   owner_ = true;
-  task_ = spec.task.has_value();
+  task_ = !spec.is_program();
   input_open_ = spec.stdin_source.is_stream();
   submit(spec);
   streams_[0].attempt = streams_[1].attempt = 1;
   streams_[0].wanted = spec.is_program() && spec.stdout_target.is_capture();
-  streams_[1].wanted = spec.is_program() && spec.stderr_target.is_capture();
+  streams_[1].wanted = !spec.task && spec.stderr_target.is_capture();
   return follow_to_end();
 }
 

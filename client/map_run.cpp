@@ -77,7 +77,7 @@ void MapRun::submit_some() {
   const std::uint64_t room = std::min(plan_.window - outstanding_, batch_items_max);
   while (batch.count < room && items_.has_next() && params.size() - begin < batch_bytes_max) {
     if (batch.count > 0) params += ',';
-    params += item_json(items_.take(), plan_.spec.task.has_value(), plan_.args, plan_.marker).text;
+    params += item_json(items_.take(), !plan_.spec.is_program(), plan_.args, plan_.marker).text;
     ++batch.count;
   }
   params += "]}";

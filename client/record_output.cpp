@@ -20,7 +20,11 @@ Session& RecordOutput::fetcher() {
 }
 
 Written RecordOutput::print(const nlohmann::json& record) {
-  if (!field_at(record, "task").is_null()) {
+  const bool of_pool = !field_at(record, "pool").is_null();
+  if (of_pool) {
+    if (const Written err = print_stream(record, StreamName::err); err != Written::all) return err;
+  }
+  if (of_pool || !field_at(record, "task").is_null()) {
     if (exit_code_of(record) != exit_code::success) return Written::all;
     const auto& result = field_at(record, "result");
     const auto ask = [&record](Connection& connection) { return task_result(connection, record); };

@@ -42,7 +42,8 @@ void SpecOptions::declare(Options& options) {
   options.heading("Work");
   options.text("-c,--shell", shell_, "run TEXT by /bin/sh -c instead of a program", "TEXT");
   options.text("--task", task_, "run a registered task (see `stint tasks`) instead of a program", "NAME");
-  options.text("--args", args_, "the task's arguments", "JSON");
+  options.text("--pool", pool_, "a message to a worker of this pool instead (see `stint pool`)", "NAME");
+  options.text("--args", args_, "the task's arguments, or the message", "JSON");
   options.choice("--executor", executor_, "where a task runs", json::EnumNames<ExecutorKind>::names);
 
   options.heading("Job");
@@ -127,14 +128,16 @@ void SpecOptions::set_retry(JobSpec& spec) const {
 }
 
 void SpecOptions::set_work(JobSpec& spec, const std::vector<std::string>& words) const {
-  const int kinds = int(!words.empty()) + int(shell_.has_value()) + int(task_.has_value());
-  if (kinds == 0) throw UsageError("nothing to run: give a program with its arguments, --shell TEXT, or --task NAME");
-  if (kinds > 1) throw UsageError("only one of: a program with its arguments, --shell TEXT, or --task NAME");
-  if (args_ && !task_) throw UsageError("--args stands only beside --task");
+  const int kinds = int(!words.empty()) + int(shell_.has_value()) + int(task_.has_value()) + int(pool_.has_value());
+  constexpr const char* works = "a program with its arguments, --shell TEXT, --task NAME, or --pool NAME";
+  if (kinds == 0) throw UsageError(std::string("nothing to run: give ") + works);
+  if (kinds > 1) throw UsageError(std::string("only one of: ") + works);
+  if (args_ && !task_ && !pool_) throw UsageError("--args stands only beside --task or --pool");
   for (std::size_t i = 0; i < words.size(); ++i) require_utf8(words[i], "argument " + std::to_string(i));
   if (!words.empty()) spec.command = words;
   spec.shell = shell_;
   spec.task = task_;
+  spec.pool = pool_;
 }
 
 void SpecOptions::set_surroundings(JobSpec& spec) const {

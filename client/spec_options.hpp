@@ -21,6 +21,7 @@ class SpecOptions {
   [[nodiscard]] JobSpec build(const std::vector<std::string>& words) const;
 
   [[nodiscard]] const std::optional<std::string>& task() const { return task_; }
+  [[nodiscard]] const std::optional<std::string>& pool() const { return pool_; }
   [[nodiscard]] const std::optional<std::string>& args() const { return args_; }
   [[nodiscard]] const std::optional<std::string>& shell() const { return shell_; }
   [[nodiscard]] const std::optional<std::string>& group() const { return group_; }
@@ -34,6 +35,7 @@ class SpecOptions {
   void set_retry(JobSpec& spec) const;
 
   std::optional<std::string> task_;
+  std::optional<std::string> pool_;
   std::optional<std::string> args_;
   std::optional<std::string> shell_;
   std::optional<std::string> executor_;

@@ -63,6 +63,13 @@ constexpr std::array table{
     Verb{"status", "", "the daemon and what it is doing; exits with 69 where none can be reached",
          "stint status\nstint status --format '{info.pid} {stats.states.running}'", Words::mixed, make_status},
     Verb{"tasks", "", "the registered tasks", "stint tasks", Words::mixed, make_tasks},
+    Verb{"pool", "set NAME -- PROGRAM [ARGUMENT…] | list | remove NAME", "pools of long-lived workers",
+         "stint pool set --size 4 resize -- python3 resize_worker.py\n"
+         "stint submit --pool resize '{\"file\": \"a.png\", \"width\": 200}'\n"
+         "stint map --pool resize --args '{\"file\": \"{}\", \"width\": 200}' ::: *.png\n"
+         "stint pool list\n"
+         "stint pool remove resize",
+         Words::mixed, make_pool},
     Verb{"call", "METHOD [JSON|-]", "call a method of the protocol and print its result; streams print a line an item",
          "stint call daemon.info --format '{capabilities}'     # the methods that there are\n"
          "stint call job.get '{\"id\": 17}'\n"

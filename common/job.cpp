@@ -7,28 +7,6 @@
 namespace stint {
 namespace {
 
-void validate_command(const std::vector<std::string>& command, const json::Path& path) {
-  if (command.front().empty()) json::refuse(path.field("command").element(0), "the name of a program");
-  std::size_t bytes = 0;
-  for (const auto& element : command) bytes += element.size() + 1;
-  if (bytes > limits::command_bytes_max) {
-    json::refuse(path.field("command"), "at most " + std::to_string(limits::command_bytes_max) + " bytes in all");
-  }
-}
-
-void validate_env(const std::map<std::string, std::string>& env, const json::Path& path) {
-  std::size_t bytes = 0;
-  for (const auto& [name, value] : env) {
-    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
-      json::refuse(path.field("env").field(name), "a variable's name: not empty, no '=', no NUL");
-    }
-    bytes += name.size() + value.size() + 2;
-  }
-  if (bytes > limits::env_bytes_max) {
-    json::refuse(path.field("env"), "at most " + std::to_string(limits::env_bytes_max) + " bytes in all");
-  }
-}
-
 void write_payload(json::Writer& writer, std::string_view key, const json::Raw& payload) {
   if (payload.text.size() > limits::record_payload_bytes_max) return;
   writer.key(key);
@@ -47,9 +25,9 @@ void write_work(json::Writer& writer, const JobRecord& record) {
   } else if (spec.shell) {
     writer.key("shell");
     writer.string(*spec.shell);
-  } else if (spec.task) {
-    writer.key("task");
-    writer.string(*spec.task);
+  } else if (spec.task || spec.pool) {
+    writer.key(spec.task ? "task" : "pool");
+    writer.string(spec.task ? *spec.task : *spec.pool);
     if (record.item != nullptr) {
       write_payload(writer, "args", *record.item);
     } else if (spec.args) {
@@ -119,7 +97,8 @@ struct EndWriter {
     write_optional(writer, "exit_code", end.exit_code);
     if (!with_error) return;
     writer.key("error");
-    json::encode(writer, end.error);
+    const bool small = !end.error.data || end.error.data->text.size() <= limits::record_payload_bytes_max;
+    json::encode(writer, small ? end.error : JobError{end.error.kind, end.error.message, std::nullopt});
   }
   void operator()(const EndReport::Lost& end) const {
     if (!with_error) return;
@@ -141,17 +120,60 @@ void write_end(json::Writer& writer, const EndReport& end, bool with_error) {
   }
 }
 
+/// What only a program of its own has.
+void refuse_for_pool(const JobSpec& spec, const json::Path& path) {
+  static const JobSpec usual;
+  const auto refuse = [&path](std::string_view field, const char* expected) { json::refuse(path.field(field), expected); };
+  constexpr const char* alone = "to stand only beside \"command\" or \"shell\": a pool's workers have what pool.set says";
+  if (spec.cwd) refuse("cwd", alone);
+  if (spec.umask) refuse("umask", alone);
+  if (!spec.env.empty()) refuse("env", alone);
+  if (spec.clean_env) refuse("clean_env", alone);
+  if (spec.stdin_source != usual.stdin_source) refuse("stdin", alone);
+  if (spec.stdout_target != usual.stdout_target) refuse("stdout", alone);
+  if (spec.leftovers != usual.leftovers) refuse("leftovers", alone);
+  const bool stderr_kept_or_not =
+      spec.stderr_target.is_capture() || std::holds_alternative<OutputTarget::Null>(spec.stderr_target.target);
+  if (!stderr_kept_or_not) refuse("stderr", "\"capture\" or \"null\" beside \"pool\"");
+  if (spec.executor && *spec.executor != ExecutorKind::process) {
+    refuse("executor", "\"process\": a pool's workers are processes");
+  }
+}
+
 }  // namespace
 
 void Retry::validate(const json::Path& path) const {
   if (max_delay && *max_delay < delay) json::refuse(path.field("max_delay"), "at least \"delay\"");
 }
 
+void validate_command(const std::vector<std::string>& command, const json::Path& path) {
+  if (command.front().empty()) json::refuse(path.field("command").element(0), "the name of a program");
+  std::size_t bytes = 0;
+  for (const auto& element : command) bytes += element.size() + 1;
+  if (bytes > limits::command_bytes_max) {
+    json::refuse(path.field("command"), "at most " + std::to_string(limits::command_bytes_max) + " bytes in all");
+  }
+}
+
+void validate_env(const std::map<std::string, std::string>& env, const json::Path& path) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : env) {
+    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
+      json::refuse(path.field("env").field(name), "a variable's name: not empty, no '=', no NUL");
+    }
+    bytes += name.size() + value.size() + 2;
+  }
+  if (bytes > limits::env_bytes_max) {
+    json::refuse(path.field("env"), "at most " + std::to_string(limits::env_bytes_max) + " bytes in all");
+  }
+}
+
 void JobSpec::validate(const json::Path& path) const {
-  const int kinds = int(command.has_value()) + int(shell.has_value()) + int(task.has_value());
+  const int kinds = int(command.has_value()) + int(shell.has_value()) + int(task.has_value()) + int(pool.has_value());
   if (kinds != 1) json::refuse(path, "exactly one of \"command\", \"shell\", \"task\" and \"pool\"");
   if (command) validate_command(*command, path);
-  if (args && !task) json::refuse(path.field("args"), "to stand only beside \"task\" or \"pool\"");
+  if (pool) refuse_for_pool(*this, path);
+  if (args && !task && !pool) json::refuse(path.field("args"), "to stand only beside \"task\" or \"pool\"");
   if (cwd && !cwd->starts_with('/')) json::refuse(path.field("cwd"), "an absolute path");
   if (delay && at) json::refuse(path.field("at"), "not to stand beside \"delay\"");
   if (retry.max > 0 && stdin_source.is_stream()) {

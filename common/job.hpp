@@ -150,11 +150,12 @@ struct Retry {
   void validate(const json::Path& path) const;
 };
 
-/// A job as it was asked for: PROTOCOL section 3. Exactly one of command, shell and task is set once validated.
+/// A job as it was asked for: PROTOCOL section 3. Exactly one of command, shell, task and pool is set once validated.
 struct JobSpec {
   std::optional<std::vector<std::string>> command;
   std::optional<std::string> shell;
   std::optional<std::string> task;
+  std::optional<std::string> pool;
   std::optional<json::Raw> args;
 
   std::optional<ExecutorKind> executor;
@@ -193,14 +194,20 @@ struct JobSpec {
   [[nodiscard]] bool is_program() const { return command.has_value() || shell.has_value(); }
 };
 
+/// Of a program's command line and environment, wherever one stands: throws `invalid_params`.
+void validate_command(const std::vector<std::string>& command, const json::Path& path);
+void validate_env(const std::map<std::string, std::string>& env, const json::Path& path);
+
 /// `{"kind", "message"}` of a job that failed for a reason that is not an exit code.
 struct JobError {
   std::string kind;
   std::string message;
+  std::optional<json::Raw> data = {};  ///< what a pool's worker says of it beyond that
   bool operator==(const JobError&) const = default;
   static constexpr auto fields() {
     return std::tuple{json::required("kind", &JobError::kind, "stable word, for example `crashed`"),
-                      json::required("message", &JobError::message, "one sentence for a person")};
+                      json::required("message", &JobError::message, "one sentence for a person"),
+                      json::optional("data", &JobError::data, "what a pool's worker says of it beyond that: any JSON")};
   }
 };
 
@@ -346,8 +353,8 @@ constexpr auto JobSpec::fields() {
                Range{1, limits::command_elements_max}),
       optional("shell", &JobSpec::shell, "run by /bin/sh -c", Range{1, limits::command_bytes_max}),
       optional("task", &JobSpec::task, "a registered function", label),
-      later("pool"),
-      optional("args", &JobSpec::args, "the task's arguments: any JSON"),
+      optional("pool", &JobSpec::pool, "a message to a worker of this pool", label),
+      optional("args", &JobSpec::args, "the task's arguments, or the message: any JSON"),
       optional("executor", &JobSpec::executor, "where it runs; by default as the work says"),
       optional("name", &JobSpec::name, "a label", label),
       optional("tags", &JobSpec::tags, "labels", Range{0, limits::tags_max}),

@@ -56,6 +56,12 @@ inline constexpr std::size_t channel_get_items_max = 10'000;         ///< items 
 inline constexpr std::size_t channel_answer_bytes_max = 32U << 20U;  ///< of items in one channel.get
 inline constexpr std::size_t events_max = 10'000;                    ///< events that are set or waited for
 
+// Pools
+inline constexpr std::size_t pools_max = 256;                           ///< pools at a time
+inline constexpr std::size_t pool_size_max = 1'024;                     ///< workers of one pool
+inline constexpr std::size_t pool_answer_bytes_max = result_bytes_max;  ///< one line that a worker writes
+inline constexpr double pool_jobs_max = 1'000'000'000;                  ///< `max_jobs` of a pool
+
 // Wire numbers
 inline constexpr std::uint64_t id_max = (1ULL << 53U) - 1;  ///< ids, seq, tokens: exact in a double
 

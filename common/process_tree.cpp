@@ -117,6 +117,9 @@ std::optional<RunKey> marker_in(std::string_view environment) {
     };
     if (const auto text = value_of("STINT_JOB_ID=", job); !text.empty()) {
       std::from_chars(text.data(), text.data() + text.size(), key.job);
+    } else if (const auto worker = value_of("STINT_POOL_WORKER=", job); !worker.empty()) {
+      std::from_chars(worker.data(), worker.data() + worker.size(), key.job);
+      attempt = true;  // it has none
     } else if (const auto number = value_of("STINT_ATTEMPT=", attempt); !number.empty()) {
       std::from_chars(number.data(), number.data() + number.size(), key.attempt);
     } else if (const auto name = value_of("STINT_INSTANCE=", instance); !name.empty()) {

@@ -19,8 +19,8 @@ struct TreeMarks {
   pid_t main = 0;             ///< its first process; 0 once that has been reaped
   pid_t session = 0;          ///< the session that the first process made
   std::string instance;       ///< STINT_INSTANCE in the environment
-  std::uint64_t job = 0;      ///< STINT_JOB_ID
-  std::uint32_t attempt = 0;  ///< STINT_ATTEMPT
+  std::uint64_t job = 0;      ///< STINT_JOB_ID, or STINT_POOL_WORKER
+  std::uint32_t attempt = 0;  ///< STINT_ATTEMPT; 0 of a pool's worker
   std::vector<ino_t> pipes;   ///< its output pipes; looking for them is slow: only where nothing else is left to find
   /// Where `main` was not this process's child all the time: field 22 of its stat must be near this. 0: not checked.
   std::uint64_t start_ticks = 0;

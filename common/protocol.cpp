@@ -40,7 +40,7 @@ void SubmitManyRequest::validate(const json::Path& path) const {
     json::refuse(path.field("template").field("shell"),
                  "no marker in a shell text: use \"$STINT_ITEM\", which is never parsed as code");
   }
-  if (job_template->task && job_template->args) {
+  if (job_template->args) {
     json::refuse(path.field("template").field("args"), "no args in a template: the item is the args");
   }
   if (job_template->is_program()) {

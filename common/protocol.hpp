@@ -11,6 +11,7 @@
 
 #include "common/job.hpp"
 #include "common/json_map.hpp"
+#include "common/pool.hpp"
 
 namespace stint {
 
@@ -422,6 +423,48 @@ struct EventListAnswer {
   static constexpr auto fields() {
     return std::tuple{required("events", &EventListAnswer::events, "that are set or waited for, by name")};
   }
+};
+
+struct PoolRemoveRequest {
+  std::string name;
+  bool force = false;
+  static constexpr auto fields() {
+    return std::tuple{
+        required("name", &PoolRemoveRequest::name, "the pool", label_range),
+        optional("force", &PoolRemoveRequest::force, "cancel its unfinished jobs; without it they are a `conflict`")};
+  }
+};
+/// A pool without its environment, which is nobody else's business.
+struct PoolRow {
+  std::string name;
+  std::vector<std::string> command;
+  std::uint32_t size = 0;
+  std::optional<std::string> cwd;
+  std::optional<std::uint64_t> max_jobs;
+  std::optional<Duration> idle_timeout;
+  std::optional<PoolBinding> bind;
+  std::string user;
+  std::uint64_t queued = 0;
+  std::uint64_t running = 0;
+  bool removing = false;
+  bool operator==(const PoolRow&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &PoolRow::name, "what jobs call it"),
+                      required("command", &PoolRow::command, "its workers' program"),
+                      required("size", &PoolRow::size, "workers at most"),
+                      optional("cwd", &PoolRow::cwd, "working directory"),
+                      optional("max_jobs", &PoolRow::max_jobs, "answers after which a worker is replaced"),
+                      optional("idle_timeout", &PoolRow::idle_timeout, "idle time after which a worker ends"),
+                      optional("bind", &PoolRow::bind, "what it ends with"),
+                      optional("user", &PoolRow::user, "who set it; absent where it stands in the configuration"),
+                      required("queued", &PoolRow::queued, "jobs that wait for a worker"),
+                      required("running", &PoolRow::running, "jobs that have one"),
+                      optional("removing", &PoolRow::removing, "it takes no jobs and is gone with its last one")};
+  }
+};
+struct PoolListAnswer {
+  std::vector<PoolRow> pools;
+  static constexpr auto fields() { return std::tuple{required("pools", &PoolListAnswer::pools, "by name")}; }
 };
 
 /// The event kinds that feed.subscribe knows.

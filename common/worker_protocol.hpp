@@ -45,6 +45,11 @@ enum class FrameKind : std::uint8_t {
   recall,
   returned,
   recorded,
+  set_pool = 24,
+  drop_pool,
+  message,
+  answered,
+  progress,
   spawn_worker = 32,
   spawned,
   died,
@@ -189,6 +194,11 @@ struct Run {
     f(s.job, s.attempt);
   }
 };
+
+/// Processes of pools have numbers of their own where programs have a job's: above every id, so that no process is taken
+/// for another's.
+inline constexpr std::uint64_t pool_worker_bit = 1ULL << 63U;
+[[nodiscard]] inline bool is_pool_worker(const Run& run) { return (run.job & pool_worker_bit) != 0; }
 
 /// Daemon to runner, first on each connection. Its epoch must be larger than that of each daemon before, else the runner
 /// closes the connection; one that is there is replaced. What the runner has is told, then Welcome: a RunStarted for each

@@ -233,6 +233,25 @@ std::string to_toml(const Value& value) {
   return quoted + '"';
 }
 
+namespace {
+
+/// The field list of pool.set, less what a file does not have, as an example.
+void append_pool_fields(std::string& text) {
+  const auto example = [](std::string_view name) -> std::string_view {
+    if (name == "command") return "[\"/usr/local/bin/worker\"]";
+    if (name == "cwd") return "\"/\"";
+    if (name == "env") return "{ NAME = \"value\" }";
+    return name == "idle_timeout" ? "60" : name == "max_jobs" ? "1000" : "1";
+  };
+  const auto one = [&](const auto& row) {
+    if (row.name == "name" || row.name == "bind") return;
+    text.append("# ").append(row.name).append(" = ").append(example(row.name)).append("  # ").append(row.doc).append("\n");
+  };
+  std::apply([&](const auto&... row) { (one(row), ...); }, PoolSpec::fields());
+}
+
+}  // namespace
+
 std::string documented_toml() {
   std::string text =
       "# The settings of stintd, with their defaults.\n"
@@ -255,6 +274,10 @@ std::string documented_toml() {
     text.append("\n#").append(leaf).append(" = ");
     text.append(row.type == Type::path ? std::string("\"…\"") : to_toml(row.get(defaults))).append("\n");
   }
+  text +=
+      "\n# Pools: long-lived workers of one program, each of which does one message at a time (docs/protocol.md, Pools). A table "
+      "a pool,\n# any number of them; only files set them.\n# [pools.NAME]\n";
+  append_pool_fields(text);
   return text;
 }
 

@@ -11,7 +11,9 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
+#include "common/pool.hpp"
 #include "common/time.hpp"
 
 namespace stint::config {
@@ -45,6 +47,8 @@ struct Config {
   Duration retention_age = std::chrono::hours(7 * 24);  ///< finished jobs are kept so long, unless a bound below is passed
   std::uint64_t retention_jobs = 100'000;
   std::uint64_t retention_output_bytes = 1ULL << 30U;
+
+  std::vector<PoolSpec> pools;  ///< by name; the tables [pools.NAME], which no flag and no variable sets
 
   OnStop daemon_on_stop = OnStop::detach;
   Duration stop_timeout = std::chrono::seconds(60);  ///< then what still runs is killed

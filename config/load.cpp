@@ -6,10 +6,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <system_error>
 #include <thread>
+#include "common/error.hpp"
 #include "common/nearest.hpp"
 #include "common/socket_paths.hpp"
 
@@ -19,6 +23,18 @@ namespace {
 constexpr std::size_t file_bytes_max = 1U << 20U;
 
 [[noreturn]] void refuse(const std::string& where, const std::string& what) { throw ConfigError(where + ": " + what); }
+
+std::string pool_toml(const PoolSpec& pool, const std::string& origin) {
+  nlohmann::json object = nlohmann::json::parse(json::encode_text(pool));
+  object.erase("name");
+  std::string text = "[pools." + to_toml(pool.name) + "]  # " + origin + "\n";
+  for (const auto& [key, value] : object.items()) {
+    if (key != "env") text.append(key).append(" = ").append(value.dump()).append("\n");
+  }
+  // Environments are never shown.
+  if (!pool.env.empty()) text += "# env: " + std::to_string(pool.env.size()) + " variables\n";
+  return text;
+}
 
 class Loader {
  public:
@@ -105,6 +121,12 @@ class Loader {
         walk(*node.as_table(), path, file);
         continue;
       }
+      if (path == "pools") {
+        if (!node.is_table()) refuse(at(file, name.source()), "'pools' must hold a table a pool: [pools.NAME]");
+        for (const auto& [pool, table_of_pool] : *node.as_table())
+          read_pool(std::string(pool.str()), pool.source(), table_of_pool, file);
+        continue;
+      }
       if (key == nullptr) refuse(at(file, name.source()), "unknown key '" + path + "'" + suggestion(path));
       set(*key, value_of(node), at(file, node.source()), file + ":" + std::to_string(node.source().begin.line));
     }
@@ -136,6 +158,42 @@ class Loader {
       refuse(origin, "'" + std::string(key.name) + "' must be " + error.what() + ", not '" + text + "'");
     }
     origin_of(key) = origin;
+  }
+
+  /// A pool is what pool.set takes, so the same field list reads it; where it stands in the file is added to what is wrong.
+  void read_pool(const std::string& name, const toml::source_region& where, const toml::node& node, const std::string& file) {
+    const std::string path = "pools." + name;
+    if (!node.is_table()) refuse(at(file, where), "'" + path + "' must be a table: [" + path + "]");
+    const toml::table& table = *node.as_table();
+    std::ostringstream json;
+    json << toml::json_formatter{table};
+    try {
+      if (table.contains("name")) throw invalid_params("name", "no name inside: the table has it");
+      if (table.contains("bind")) throw invalid_params("bind", "no binding: there is no connection");
+      json::Parser parser;
+      nlohmann::json object = nlohmann::json::parse(json.str());
+      object["name"] = name;
+      auto pool = json::decode<PoolSpec>(parser.parse_copy(object.dump()));
+      std::erase_if(loaded_.config.pools, [&name](const PoolSpec& each) { return each.name == name; });
+      loaded_.config.pools.push_back(std::move(pool));
+      loaded_.pool_origins[name] = file + ":" + std::to_string(where.begin.line);
+    } catch (const Error& error) {
+      const std::string field = error.field.value_or("");
+      const std::string first = field.substr(0, field.find_first_of(".["));
+      const toml::node* const wrong = table.get(first);
+      if (wrong == nullptr && is_pool_field(first)) refuse(at(file, where), "'" + path + "." + field + "' is missing");
+      const bool unknown = error.expected && wrong != nullptr && !is_pool_field(first);
+      std::string text =
+          unknown ? "unknown key '" + path + "." + field + "'"
+                  : "'" + path + (field.empty() ? "" : "." + field) + "' must be " + error.expected.value_or(error.message());
+      if (error.nearest) text += " (did you mean '" + *error.nearest + "'?)";
+      refuse(wrong == nullptr ? at(file, where) : at(file, wrong->source()), text);
+    }
+  }
+
+  static bool is_pool_field(std::string_view name) {
+    const auto& names = json::Codec<PoolSpec>::names;
+    return std::ranges::find(names, name) != names.end();
   }
 
   std::string& origin_of(const Key& key) { return loaded_.origins[static_cast<std::size_t>(&key - keys().data())]; }
@@ -185,6 +243,7 @@ std::string print(const Loaded& loaded) {
     text.append(dot == std::string_view::npos ? key.name : key.name.substr(dot + 1)).append(" = ");
     text.append(to_toml(key.get(loaded.config))).append("  # ").append(loaded.origins[at]).append("\n");
   }
+  for (const PoolSpec& pool : loaded.config.pools) text.append("\n").append(pool_toml(pool, loaded.pool_origins.at(pool.name)));
   return text;
 }
 

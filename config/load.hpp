@@ -36,7 +36,8 @@ struct Files {
 
 struct Loaded {
   Config config;
-  std::vector<std::string> origins;  ///< by key, in the order of keys(): "built-in", "FILE:LINE", "--set", …
+  std::vector<std::string> origins;                 ///< by key, in the order of keys(): "built-in", "FILE:LINE", "--set", …
+  std::map<std::string, std::string> pool_origins;  ///< by name: "FILE:LINE"
 };
 
 [[nodiscard]] Loaded load(const Options& options, const Environment& environment);

@@ -78,6 +78,17 @@ exec::ProcessOptions process_options(const config::Config& config, const StateDi
   return options;
 }
 
+exec::PoolOptions pool_options(const config::Config& config, const StateDir& state_dir, std::uint32_t epoch,
+                               const std::string& instance) {
+  exec::PoolOptions options;
+  options.hello.epoch = epoch;
+  options.hello.instance = instance;
+  options.hello.socket_path = config.socket;
+  options.hello.out_dir = state_dir.output();
+  options.log = log_warning;
+  return options;
+}
+
 api::Options server_options(const config::Config& config) {
   api::Options options;
   options.socket_path = config.socket;
@@ -109,10 +120,12 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
           io_, workers_, engine_, tasks_, config.process_hosts,
           [this](std::function<void()> work, std::function<void()> done) { threads_.offload(std::move(work), std::move(done)); }),
       programs_(io_, workers_, engine_, process_options(config, state_dir, recovered_.epoch, instance)),
+      pools_(io_, workers_, engine_, pool_options(config, state_dir, recovered_.epoch, instance)),
       server_(io_, engine_, server_options(config)),
       signals_(io_, SIGTERM, SIGINT),
       stop_timer_(io_) {
   engine_.attach(core::Lane::program, programs_);
+  engine_.attach(pools_);
   engine_.attach(core::Lane::host, hosts_);
   engine_.attach(core::Lane::thread, threads_);
   engine_.attach(core::Lane::coroutine, coroutines_);
@@ -130,7 +143,8 @@ Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const st
 void Daemon::recover() {
   std::vector<worker::Run> started;
   for (const core::StoredJob& job : recovered_.jobs) {
-    if (job.has_started() && job.lane == core::Lane::program) started.push_back({job.id, job.attempt});
+    const bool on_a_runner = job.lane == core::Lane::program || job.lane == core::Lane::pool;
+    if (job.has_started() && on_a_runner) started.push_back({job.id, job.attempt});
   }
   if (!recovered_.jobs.empty()) {
     spdlog::info("{} unfinished jobs are taken over, {} of them programs that had started", recovered_.jobs.size(),
@@ -140,7 +154,7 @@ void Daemon::recover() {
     spdlog::info("all programs that had started are accounted for");
     sweep_.begin();
   });
-  engine_.recover(std::exchange(recovered_, {}));
+  engine_.recover(std::exchange(recovered_, {}), config_.pools);
 }
 
 /// Nothing is acknowledged from here on, and what was stands: the next start goes on from it.
@@ -206,6 +220,7 @@ void Daemon::stop() {
       [this](auto next) { threads_.close(std::move(next)); },
       [this](auto next) { coroutines_.close(std::move(next)); },
       [this](auto next) { hosts_.close(std::move(next)); },
+      [this](auto next) { pools_.close(std::move(next)); },
       [this](auto next) { engine_.detaching() ? programs_.detach(std::move(next)) : programs_.close(std::move(next)); },
       [this](auto next) { server_.stop(true, std::move(next)); },
       [this](auto next) {

@@ -17,6 +17,7 @@
 #include "daemon/engine.hpp"
 #include "daemon/exec/coroutine_executor.hpp"
 #include "daemon/exec/host_executor.hpp"
+#include "daemon/exec/pool_executor.hpp"
 #include "daemon/exec/process_executor.hpp"
 #include "daemon/exec/thread_executor.hpp"
 #include "daemon/exec/zygote_workers.hpp"
@@ -59,6 +60,7 @@ class Daemon {
   exec::CoroutineExecutor coroutines_;
   exec::HostExecutor hosts_;
   exec::ProcessExecutor programs_;
+  exec::PoolExecutor pools_;
   api::Server server_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer stop_timer_;

@@ -19,6 +19,7 @@ Error not_started() { return {ErrorKind::conflict, "the job has not started: it 
 Error has_finished() { return {ErrorKind::conflict, "the job has finished"}; }
 
 core::Lane lane_of(const JobSpec& spec, ExecutorKind kind) {
+  if (spec.pool) return core::Lane::pool;
   if (kind == ExecutorKind::process) return spec.is_program() ? core::Lane::program : core::Lane::host;
   return kind == ExecutorKind::thread ? core::Lane::thread : core::Lane::coroutine;
 }
@@ -32,9 +33,27 @@ Error unknown_task(const TaskRegistry& tasks, std::string_view name, std::string
   return error;
 }
 
+void require_pool(const core::Scheduler& scheduler, const std::string& name, std::string_view field) {
+  const auto pool = scheduler.find_pool(name);
+  if (pool && !pool->removing) return;
+  const std::vector<core::PoolView> pools = scheduler.pools();
+  std::vector<std::string_view> known;
+  for (const core::PoolView& each : pools) {
+    if (!each.removing) known.push_back(each.spec->name);
+  }
+  Error error(ErrorKind::not_found,
+              "no pool '" + name + "'" + (pool ? ": it is being removed" : "; pool.list names those that there are"));
+  error.field = std::string(field) + ".pool";
+  error.nearest = nearest_name(name, known);
+  throw error;
+}
+
+/// Its lane's jobs end with the daemon and are not told of again.
+bool is_task(core::Lane lane) { return lane != core::Lane::program && lane != core::Lane::pool; }
+
 /// Where a job runs: as it asks, or the first that its task declares.
 ExecutorKind resolve_executor(const JobSpec& spec, const TaskRegistry& tasks, std::string_view field) {
-  if (spec.is_program()) return ExecutorKind::process;
+  if (spec.is_program() || spec.pool) return ExecutorKind::process;
   const Task* task = tasks.find(*spec.task);
   if (task == nullptr) throw unknown_task(tasks, *spec.task, field);
   const auto kinds = task->executors();
@@ -56,7 +75,7 @@ nlohmann::json latency_json(const LatencyHistogram& histogram) {
           {"p99", quantile_seconds(histogram, 0.99)}};
 }
 
-constexpr std::array<std::string_view, core::lane_count> lane_names{"process", "process_tasks", "thread", "coroutine"};
+constexpr std::array<std::string_view, core::lane_count> lane_names{"process", "process_tasks", "thread", "coroutine", "pool"};
 
 }  // namespace
 
@@ -142,7 +161,9 @@ void Engine::release(const core::Effect& effect) {
     feed_.publish(*news);
     const bool finished = news->kind == core::EventKind::finished;
     if (!finished && news->kind != core::EventKind::retrying) return;
-    if (news->spec->is_program()) executor_of(core::Lane::program).on_recorded(news->id, news->attempt);
+    // What was begun in a pool of an earlier daemon is accounted for by the executor of programs.
+    if (!news->spec->task) executor_of(core::Lane::program).on_recorded(news->id, news->attempt);
+    if (news->spec->pool) executor_of(core::Lane::pool).on_recorded(news->id, news->attempt);
     if (!finished) return;
     finishes_.add(news->at);
     wake(news->id);
@@ -154,7 +175,7 @@ void Engine::begin(const core::Start& start) {
   const core::Job* job = scheduler_.find(start.id);
   // What is not begun now never began: the next daemon starts it.
   if (job == nullptr || job->attempt != start.attempt || !job->is_running() || detaching_) return;
-  if (start.lane != core::Lane::program) ++tasks_running_;
+  if (is_task(start.lane)) ++tasks_running_;
   executor_of(start.lane)
       .start({.id = job->id, .attempt = job->attempt, .spec = job->spec, .item = job->item, .uid = job->user->uid});
 }
@@ -237,7 +258,9 @@ api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const co
     NewJob& job = jobs[i];
     if (job.spec.get() != resolved) {
       const bool listed = jobs.size() > 1 && !job.item;
-      kind = resolve_executor(*job.spec, tasks_, listed ? std::string(field) + "[" + std::to_string(i) + "]" : field);
+      const std::string where = listed ? std::string(field) + "[" + std::to_string(i) + "]" : std::string(field);
+      if (job.spec->pool) require_pool(scheduler_, *job.spec->pool, where);
+      kind = resolve_executor(*job.spec, tasks_, where);
       resolved = job.spec.get();
     }
     const core::Lane lane = lane_of(*job.spec, kind);
@@ -265,7 +288,10 @@ core::CancelResult Engine::cancel_group(std::string_view group, bool force) {
   return result;
 }
 
-void Engine::recover(db::Recovered recovered) {
+void Engine::recover(db::Recovered recovered, const std::vector<PoolSpec>& configured_pools) {
+  for (const core::StoredPool& pool : recovered.pools) pools_->define(pool.spec);
+  scheduler_.on_pools_recovered(std::move(recovered.pools));
+  for (const PoolSpec& spec : configured_pools) set_pool(spec, nullptr);
   exchange_.restore(std::move(recovered.channels), recovered.events);
   scheduler_.on_recovered(std::move(recovered.jobs), std::move(recovered.keys), wall_now(), effects_);
   settle();
@@ -278,7 +304,7 @@ core::PersistNumber Engine::forget(std::vector<JobId> ids) {
     for (const db::Found& row : found) {
       if (!row.job) continue;
       for (const StreamName of : {StreamName::out, StreamName::err}) {
-        for (Attempt attempt = 1; row.job->spec->is_program() && attempt <= row.job->attempt; ++attempt) {
+        for (Attempt attempt = 1; !row.job->spec->task && attempt <= row.job->attempt; ++attempt) {
           files.push_back(output_path(options_.output_dir, row.job->id, attempt, of));
         }
       }
@@ -290,6 +316,21 @@ core::PersistNumber Engine::forget(std::vector<JobId> ids) {
   const auto number = scheduler_.on_forget(std::move(ids), effects_);
   settle();
   return number;
+}
+
+core::PersistNumber Engine::set_pool(PoolSpec spec, std::shared_ptr<const core::User> user) {
+  const auto pool = std::make_shared<const PoolSpec>(std::move(spec));
+  pools_->define(pool);
+  scheduler_.on_pool_set(pool, std::move(user), wall_now(), effects_);
+  settle();
+  return pool->bind ? 0 : scheduler_.newest_persist();
+}
+
+core::PersistNumber Engine::remove_pool(const std::string& name) {
+  scheduler_.on_pool_remove(name, wall_now(), effects_);
+  settle();
+  pools_->drop(name);
+  return scheduler_.newest_persist();
 }
 
 void Engine::signal(JobId id, int number, std::function<void(std::optional<Error>)> done) {
@@ -382,11 +423,9 @@ void Engine::on_ended(JobId id, Attempt attempt, EndReport report) {
   const Time now = wall_now();
   if (const core::Job* job = scheduler_.find(id)) {
     if (const auto begun = begin_of(*job)) run_time_.add(now - *begun);
-    if (job->lane != core::Lane::program) {
-      --tasks_running_;
-      // A task that the detach itself has stopped has no end worth recording: the next daemon calls it lost.
-      if (detaching_ && report.stopped) return look_for_idle();
-    }
+    if (is_task(job->lane)) --tasks_running_;
+    // What the detach itself has stopped has no end worth recording: the next daemon calls it lost.
+    if (job->lane != core::Lane::program && detaching_ && report.stopped) return look_for_idle();
   }
   scheduler_.on_ended(id, attempt, std::move(report), now, effects_);
   settle();
@@ -454,7 +493,7 @@ void Engine::cancel_all(bool force) {
 }
 
 void Engine::look_for_idle() {
-  const bool idle = detaching_ ? tasks_running_ == 0 : scheduler_.idle();
+  const bool idle = detaching_ ? tasks_running_ == 0 && !pools_->has_runs() : scheduler_.idle();
   if (!shutting_down_ || !on_idle_ || !idle || !held_.empty() || scheduler_.newest_persist() > durable_) return;
   auto callback = std::exchange(on_idle_, nullptr);
   boost::asio::post(io_, std::move(callback));

@@ -19,6 +19,7 @@
 #include "daemon/core/scheduler.hpp"
 #include "daemon/db/store.hpp"
 #include "daemon/exec/executor.hpp"
+#include "daemon/exec/pool_executor.hpp"
 #include "daemon/feed/asio_timers.hpp"
 #include "daemon/feed/exchange.hpp"
 #include "daemon/feed/feed.hpp"
@@ -53,10 +54,14 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
 
   /// The other side of each lane and the feed; set once, before anything is submitted.
   void attach(core::Lane lane, exec::Executor& executor) { executors_[static_cast<std::size_t>(lane)] = &executor; }
+  void attach(exec::PoolExecutor& pools) {
+    pools_ = &pools;
+    attach(core::Lane::pool, pools);
+  }
   void attach(Offload offload) { offload_ = std::move(offload); }
 
   /// What an earlier daemon left unfinished; before anything is submitted.
-  void recover(db::Recovered recovered);
+  void recover(db::Recovered recovered, const std::vector<PoolSpec>& configured_pools);
 
   /// Called after each end that was announced.
   void on_finished(std::function<void(const core::FinishedJob&)> callback) { on_finished_ = std::move(callback); }
@@ -89,6 +94,8 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) override;
   void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) override;
   void read_output(OutputQuestion question, std::function<void(std::optional<Error>, api::OutputPiece)> done) override;
+  core::PersistNumber set_pool(PoolSpec spec, std::shared_ptr<const core::User> user) override;
+  core::PersistNumber remove_pool(const std::string& name) override;
   void drain(core::DrainScope scope) override;
   void undrain() override;
   void shutdown(ShutdownMode mode) override;
@@ -145,6 +152,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   feed::Feed feed_;
   feed::Exchange exchange_{feed_, *this};
   std::array<exec::Executor*, core::lane_count> executors_{};
+  exec::PoolExecutor* pools_ = nullptr;
   Offload offload_;
 
   core::Effects effects_;     // not yet performed

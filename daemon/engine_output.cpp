@@ -7,7 +7,11 @@ namespace {
 
 /// Refuses a question about output that is not kept.
 void require_captured(const JobSpec& spec, StreamName of) {
-  if (!spec.is_program()) throw Error(ErrorKind::conflict, "the job is a task: its result is in its record, it has no output");
+  if (spec.task) throw Error(ErrorKind::conflict, "the job is a task: its result is in its record, it has no output");
+  if (spec.pool && of == StreamName::out) {
+    throw Error(ErrorKind::conflict,
+                "the job is a message to a pool: its result is in its record, and its only output is stderr");
+  }
   if ((of == StreamName::out ? spec.stdout_target : spec.stderr_target).is_capture()) return;
   throw Error(ErrorKind::conflict, "the job's " + std::string(json::enum_name(of)) + " is not captured");
 }

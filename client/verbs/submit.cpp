@@ -46,7 +46,10 @@ class Submit : public Action {
       if (!words.empty()) throw UsageError("--batch takes its jobs from the file: no program beside it");
       return submit_batch(where);
     }
-    JobSpec job = spec_.build(words);
+    // The message may stand as a word: stint submit --pool NAME JSON.
+    const bool message_word = spec_.pool() && !spec_.args() && words.size() == 1;
+    JobSpec job = spec_.build(message_word ? std::vector<std::string>() : words);
+    if (message_word) job.args = parse_json(words.front(), "the message");
     if (spec_.args()) job.args = parse_json(*spec_.args(), "--args");
     if (stdin_) job.stdin_source.source = StdinSource::Bytes{read_whole(STDIN_FILENO, limits::input_chunk_bytes_max)};
     Connection connection = connect(where);
@@ -119,7 +122,7 @@ class Submit : public Action {
     }
     Job read{line, spec_.group(), field_at(job, "durable") != false};
     if (const auto& group = field_at(job, "group"); group.is_string()) read.group = group.get<std::string>();
-    if (!job.empty() && !job.contains("task")) read.json = completed(line, job);
+    if (!job.empty() && !job.contains("task") && !job.contains("pool")) read.json = completed(line, job);
     return read;
   }
 

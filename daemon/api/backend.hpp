@@ -87,6 +87,11 @@ class Backend {
   };
   virtual void read_output(OutputQuestion question, std::function<void(std::optional<Error>, OutputPiece)> done) = 0;
 
+  /// A pool comes, or is another one now; whether the caller may do that has been checked.
+  virtual core::PersistNumber set_pool(PoolSpec spec, std::shared_ptr<const core::User> user) = 0;
+  /// Its jobs are cancelled; ignored where there is none.
+  virtual core::PersistNumber remove_pool(const std::string& name) = 0;
+
   /// Begins a drain, or changes the scope of the one that goes on. Throws `conflict` where the daemon is on its way down.
   virtual void drain(core::DrainScope scope) = 0;
   virtual void undrain() = 0;

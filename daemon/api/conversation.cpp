@@ -123,6 +123,7 @@ void Conversation::gone() {
   free_slots_.clear();
   outbox_.clear();
   for (const auto& each : std::exchange(receipts_, {})) each.second(false);
+  for (const auto& [name, end] : std::exchange(bound_, {})) end();
 }
 
 void Conversation::finish() {

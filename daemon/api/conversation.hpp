@@ -100,6 +100,12 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
   [[nodiscard]] bool has_stream(feed::StreamId stream) const { return streams_.contains(stream); }
   void stream_item(feed::StreamId stream, std::string_view json);
 
+  // ---- what ends with this connection
+  /// `end` is called when the peer has gone; a later one of this name takes its place.
+  void bind(std::string name, std::function<void()> end) { bound_[std::move(name)] = std::move(end); }
+  void unbind(const std::string& name) { bound_.erase(name); }
+  [[nodiscard]] bool has_bound(const std::string& name) const { return bound_.contains(name); }
+
   // ---- for tickets
   [[nodiscard]] bool is_open(const Ticket& ticket) const;
   void resolve(const Ticket& ticket, std::string_view result);
@@ -139,6 +145,7 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::map<feed::StreamId, std::shared_ptr<LocalStream>> streams_;
+  std::map<std::string, std::function<void()>> bound_;
   std::size_t pending_ = 0;  // unanswered calls that end by themselves
   std::size_t waiting_ = 0;  // unanswered calls that wait
 

@@ -102,6 +102,7 @@ last `stream.end` with `{"stream": S, "reason": "complete"|"cancelled"|"timed_ou
 | channels opened with `durable` | are there, with every item whose put was answered and which nobody took; an item is handed over at most once: who was being answered when the daemon died may miss it |
 | other channels | are gone: calls answer `not_found` until they are opened again |
 | events that are set | are set |
+| pools | are there, with what is queued in them; a message that a worker had begun is `lost`, for the workers end with the daemon. Pools that were bound to a connection are gone: their jobs are `cancelled` |
 | calls that wait, streams | end with their connection; who waits asks again |
 
 ## Errors
@@ -111,6 +112,44 @@ apply: `field`, `expected`, `nearest`, `reason`, `limit`, `value`, `setting`, `i
 
 | code | kind | retryable |
 |---|---|---|
+)";
+
+constexpr std::string_view pools = R"(## Pools
+
+A pool is a program of which up to `size` workers live on, each doing one message at a time: a job with `pool` and `args` costs a line
+each way and no process. It is set by `pool.set`, or stands in the configuration as `[pools.NAME]`. A worker is started when a message
+finds none idle, with `cwd` (default the home) and `env` over PATH HOME USER LOGNAME SHELL LANG TZ; in its environment stand
+`STINT_SOCKET`, `STINT_INSTANCE` and `STINT_POOL`, and no `STINT_JOB_ID`: the job is the message's `id`.
+
+It reads one line a message from standard input, and writes one line an answer to standard output; each is flushed at once:
+
+    {"id": 17, "attempt": 1, "args": …, "deadline": 1700000000.5}
+    {"id": 17, "result": …}
+    {"id": 17, "error": {"message": "…", "kind": "…", "data": …}}
+    {"id": 17, "progress": 0.4, "text": "…"}
+
+- `args` is `null` where the job has none; the item where it comes from a template. `deadline` is `null` without a `timeout`.
+- Any number of `progress` lines may stand before the answer. Members that are not named here, and empty
+  lines, are ignored.
+- `error` makes the job `failed`: its `error` is this, with `kind` `failed` where none is given (at most 256 bytes; the message at most
+  4 KiB, the rest is cut). `data`, like `result`, is any JSON; above 4 KiB both are left out of the record and stand in `job.spec`.
+- A line has at most 16 MiB, is UTF-8 and JSON (no NaN), at most 64 levels deep.
+- What it writes to standard error between a message and its answer is the job's `stderr`, the only output that the job has. While the job
+  runs it cannot be read yet; `job.output` with `follow` gives it when the job has ended. A program that prints should
+  move the descriptor 1 away first and let 2 stand for it.
+- The next message comes when the answer was read, at once if one waits. A worker gets no message while one is unanswered.
+- At the end of its input a worker is no longer needed (`max_jobs`, `idle_timeout`, another `pool.set`, the end of the pool): it has 5 s to
+  end, then it is killed.
+
+Where a worker fails, only its own message suffers: the job is `failed`, and the worker's whole process tree is gone before that is told.
+`error.kind` says which: `crashed` (it died, or ended, before it answered), `bad_answer` (a line that is no answer to this message, too long,
+or its output closed), `spawn` (it could not be started; `exit_code` 126 or 127). `job.cancel` and `timeout` stop the message by stopping
+its worker: SIGTERM to its tree, SIGKILL after the job's `grace`. What a message has started stays with its worker and is killed with it.
+A line that nobody asked for costs the worker, and no message.
+
+A pool that is bound to its connection (`"bind": "connection"`) is gone as soon as that is closed: what is queued and runs in it is
+`cancelled`. It can be set again and removed through this connection alone; jobs for it may come from any.
+
 )";
 
 std::string error_table() {
@@ -154,9 +193,11 @@ nlohmann::json openrpc_document() {
 std::string protocol_markdown() {
   std::string out(preface);
   out += error_table();
-  out += "\n## A job\n\nExactly one of `command`, `shell` and `task`. The other fields are optional.\n\n";
+  out += "\n## A job\n\nExactly one of `command`, `shell`, `task` and `pool`. The other fields are optional.\n\n";
   out += field_table(stint::json::describe<JobSpec>(), true);
-  out += "\n## Methods\n\n";
+  out += "\n";
+  out += pools;
+  out += "## Methods\n\n";
   for (const Method& method : method_table()) out += method_section(method);
   out.pop_back();
   return out;

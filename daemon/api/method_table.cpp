@@ -26,11 +26,11 @@ constexpr std::array table{
                                           "the end of the daemon, which answer those who still wait for it with an error.",
                                           "", answer_schema<DrainAnswer>),
     method<Nothing, on_daemon_undrain>("daemon.undrain", mutates, "Ends a drain; nothing happens where there is none.", "`{}`"),
-    method<ShutdownRequest, on_daemon_shutdown>(
-        "daemon.shutdown", mutates,
-        "Ends the daemon: with `detach` programs go on and are taken over at the next start, tasks are stopped and lost; `drain` "
-        "runs what is here and takes nothing new; `cancel` stops it.",
-        "`{}`: it has begun"),
+    method<ShutdownRequest, on_daemon_shutdown>("daemon.shutdown", mutates,
+                                                "Ends the daemon: with `detach` programs go on and are taken over at the next "
+                                                "start, tasks and messages to pools are stopped and lost; `drain` "
+                                                "runs what is here and takes nothing new; `cancel` stops it.",
+                                                "`{}`: it has begun"),
     method<Nothing, on_discover>("rpc.discover", reads, "This table as an OpenRPC document.", "an OpenRPC document"),
     method<Nothing, on_task_list>("task.list", reads, "The registered tasks.",
                                   "`tasks`: a list of `name`, `description`, `executors`, `parameters`"),
@@ -57,7 +57,7 @@ constexpr std::array table{
     method<IdRequest, on_why>(
         "job.why", reads, "The exact reasons why a job does not run.",
         "`state`; `reasons`: a list of `kind` (`slots`, `draining`, `time`, `retry`) and what belongs to it "
-        "(`executor`, `ahead`: jobs before it; `until`: when it stands in line); empty where it runs or has finished"),
+        "(`executor` or `pool`, `ahead`: jobs before it; `until`: when it stands in line); empty where it runs or has finished"),
 
     method<WaitRequest, on_wait>("job.wait", waits,
                                  "Waits until all, the first, or the first that does not succeed of these jobs has finished.",
@@ -113,6 +113,19 @@ constexpr std::array table{
                                             "Waits until an event is set; `timed_out` where it was not in time.", "`{}`"),
     method<Nothing, on_event_list>("event.list", reads, "The events that are set or waited for.", "",
                                    answer_schema<EventListAnswer>),
+
+    method<PoolSpec, on_pool_set>(
+        "pool.set", mutates,
+        "Makes a pool, or makes it another one: then its workers are replaced, each as soon as it has nothing to do, and its "
+        "jobs stay. A pool of the configuration is a `conflict`, and so is one that is bound to another connection, or was not "
+        "bound and shall be.",
+        "`{}`"),
+    method<Nothing, on_pool_list>("pool.list", reads, "The pools.", "", answer_schema<PoolListAnswer>),
+    method<PoolRemoveRequest, on_pool_remove>(
+        "pool.remove", mutates,
+        "Removes a pool: its workers end. With `force`, what is queued in it and runs in it is cancelled, and it is gone when "
+        "the last of these jobs has ended.",
+        "`{}`"),
 
     method<SubscribeRequest, on_subscribe>(
         "feed.subscribe", streams,

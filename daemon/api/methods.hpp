@@ -53,6 +53,11 @@ Reply on_event_clear(Context& context, protocol::NameRequest&& request);
 Reply on_event_wait(Context& context, protocol::EventWaitRequest&& request);
 Reply on_event_list(Context& context, protocol::Nothing&& request);
 
+// methods_pool.cpp
+Reply on_pool_set(Context& context, PoolSpec&& request);
+Reply on_pool_list(Context& context, protocol::Nothing&& request);
+Reply on_pool_remove(Context& context, protocol::PoolRemoveRequest&& request);
+
 // methods_streams.cpp
 Reply on_wait(Context& context, protocol::WaitRequest&& request);
 Reply on_results(Context& context, protocol::ResultsRequest&& request);

@@ -37,7 +37,10 @@ nlohmann::json bounds(const Options& options) {
           {"output_chunk_bytes_max", limits::output_chunk_bytes_max},
           {"input_chunk_bytes_max", limits::input_chunk_bytes_max},
           {"record_payload_bytes_max", limits::record_payload_bytes_max},
-          {"result_bytes_max", limits::result_bytes_max}};
+          {"result_bytes_max", limits::result_bytes_max},
+          {"pools_max", limits::pools_max},
+          {"pool_size_max", limits::pool_size_max},
+          {"pool_answer_bytes_max", limits::pool_answer_bytes_max}};
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ struct WholeSpec {
   [[nodiscard]] std::string encode() const {
     JobSpec whole = spec;
     if (item != nullptr && whole.command) whole.command = expand_command(*spec.command, spec.item_marker, *item);
-    if (item != nullptr && whole.task) whole.args = *item;
+    if (item != nullptr && !whole.is_program()) whole.args = *item;
     std::string out;
     json::Writer writer(out);
     writer.begin_object();
@@ -28,6 +28,11 @@ struct WholeSpec {
       writer.key("result");
       writer.raw(returned->result.text);
     }
+    const auto* const failed = end == nullptr ? nullptr : std::get_if<EndReport::Failed>(&end->ending);
+    if (failed != nullptr && failed->error.data) {
+      writer.key("error");
+      json::encode(writer, failed->error);
+    }
     writer.end_object();
     return out;
   }
@@ -36,6 +41,7 @@ struct WholeSpec {
 std::string_view lane_executor(core::Lane lane) {
   switch (lane) {
     case core::Lane::program:
+    case core::Lane::pool:
     case core::Lane::host: return json::enum_name(ExecutorKind::process);
     case core::Lane::thread: return json::enum_name(ExecutorKind::thread);
     case core::Lane::coroutine: return json::enum_name(ExecutorKind::coroutine);
@@ -43,7 +49,7 @@ std::string_view lane_executor(core::Lane lane) {
   return {};
 }
 
-void encode_reason(json::Writer& writer, const core::Reason& reason) {
+void encode_reason(json::Writer& writer, const core::Reason& reason, const JobSpec& spec) {
   writer.begin_object();
   writer.key("kind");
   if (reason.kind == core::Reason::Kind::draining) {
@@ -54,8 +60,8 @@ void encode_reason(json::Writer& writer, const core::Reason& reason) {
     writer.seconds(reason.until);
   } else {
     writer.string("slots");
-    writer.key("executor");
-    writer.string(lane_executor(reason.lane));
+    writer.key(spec.pool ? "pool" : "executor");
+    writer.string(spec.pool ? std::string_view(*spec.pool) : lane_executor(reason.lane));
     writer.key("ahead");
     writer.unsigned_integer(reason.ahead);
   }
@@ -110,7 +116,7 @@ Reply on_why(Context& context, protocol::IdRequest&& request) {
     writer.key("reasons");
     writer.begin_array();
     if (state == State::queued || state == State::waiting) {
-      for (const auto& reason : backend.scheduler().why(*at.job)) encode_reason(writer, reason);
+      for (const auto& reason : backend.scheduler().why(*at.job)) encode_reason(writer, reason, at.spec());
     }
     writer.end_array();
     writer.end_object();

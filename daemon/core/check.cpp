@@ -1,5 +1,6 @@
 // Scheduler::check(): derives every index and count from the jobs again and compares.
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 #include <stdexcept>
@@ -20,14 +21,20 @@ void expect(const T& derived, const T& kept, const char* what) {
   throw std::logic_error("job " + std::to_string(job.id) + ": " + what);
 }
 
+struct DerivedLane {
+  std::uint64_t running = 0;
+  std::uint64_t durable = 0;
+  std::uint64_t transient = 0;
+  std::uint64_t unbegun = 0;
+  std::uint64_t doomed = 0;
+  std::uint64_t inside = 0;
+  std::uint64_t apart = 0;  // of a pool: in no line
+};
+
 struct Derived {
-  std::array<std::uint64_t, lane_count> running{};
-  std::array<std::uint64_t, lane_count> durable{};
-  std::array<std::uint64_t, lane_count> transient{};
-  std::array<std::uint64_t, lane_count> unbegun{};
-  std::array<std::uint64_t, lane_count> doomed{};
-  std::array<std::uint64_t, lane_count> inside{};
+  std::map<const Permits*, DerivedLane> lanes;
   std::uint64_t unread = 0;
+  std::uint64_t watched = 0;
   std::uint64_t stopping = 0;
   std::uint64_t foreground = 0;
   std::uint64_t foreground_running = 0;
@@ -43,14 +50,19 @@ void Scheduler::check() const {
   const State& s = *state_;
   Derived derived;
   s.table.each_after(0, [&](const Job& job) {
-    const auto lane = static_cast<std::size_t>(job.lane);
     if (job.id >= s.next_id) wrong(job, "its id was never given");
-    const bool stands = s.lanes[lane].line(job.durable).contains(s.place(job));
-    if (stands != job.is_queued()) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
     if (job.is_finished()) {
       ++derived.finished;
       if (std::get<Finished>(job.state).job->seq >= s.next_seq) wrong(job, "its seq was never given");
       return true;
+    }
+    const Permits& permits = s.lane(job);
+    DerivedLane& lane = derived.lanes[&permits];
+    const bool stands = permits.line(job.durable).contains(s.place(job));
+    if (stands != job.is_queued()) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
+    if (job.lane == Lane::pool && !job.is_queued()) {
+      ++lane.apart;
+      if (!s.pools.at(job.pool).apart.contains(job.id)) wrong(job, "is in no line and its pool does not know of it");
     }
     ++derived.unfinished;
     const bool undecided = job.submitted_in > s.decided;
@@ -65,9 +77,9 @@ void Scheduler::check() const {
       return true;
     }
     if (job.is_queued()) {
-      ++(job.durable ? derived.durable : derived.transient)[lane];
-      const bool inside = job.durable && s.lanes[lane].window.covers(s.place(job));
-      derived.inside[lane] += inside ? 1 : 0;
+      ++(job.durable ? lane.durable : lane.transient);
+      const bool inside = job.durable && permits.window.covers(s.place(job));
+      lane.inside += inside ? 1 : 0;
       if (job.durable && !inside && job.spec && !undecided) wrong(job, "stands deep in its line and is not shelved");
       if (inside && !job.spec && std::ranges::find(s.reading, job.id) == s.reading.end() &&
           std::ranges::find(s.missing, job.id) == s.missing.end()) {
@@ -76,16 +88,16 @@ void Scheduler::check() const {
       return true;
     }
     if (job.is_doomed()) {
-      ++derived.doomed[lane];
+      ++lane.doomed;
       derived.unread += job.spec ? 0 : 1;
       return true;
     }
     const auto& running = std::get<Running>(job.state);
-    ++derived.running[lane];
+    ++lane.running;
     derived.foreground_running += job.daemon ? 0 : 1;
-    const bool unbegun = job.lane == Lane::program && !running.run.started_at;
-    derived.unbegun[lane] += unbegun ? 1 : 0;
-    if (unbegun != s.lanes[lane].unbegun.contains(s.place(job))) wrong(job, "its place among those not begun is wrong");
+    const bool unbegun = permits.pace && !running.run.started_at;
+    lane.unbegun += unbegun ? 1 : 0;
+    if (unbegun != permits.unbegun.contains(s.place(job))) wrong(job, "its place among those not begun is wrong");
     derived.stopping += running.phase == Phase::stopping ? 1 : 0;
     if (job.attempt == 0) wrong(job, "runs without an attempt");
     if ((running.phase == Phase::stopping) != (running.stop != StopCause::none)) wrong(job, "its phase does not fit its stop");
@@ -94,23 +106,28 @@ void Scheduler::check() const {
     return true;
   });
 
-  for (std::size_t i = 0; i < lane_count; ++i) {
-    const Permits& permits = s.lanes[i];
+  s.each_lane([&](const Permits& permits) {
+    const DerivedLane& lane = derived.lanes[&permits];
+    derived.watched += permits.stall_at ? 1 : 0;
     permits.durable.check();
     permits.transient.check();
-    expect(derived.running[i], permits.used, "slots in use");
-    expect(derived.unbegun[i], static_cast<std::uint64_t>(permits.unbegun.size()), "not begun");
-    expect(derived.durable[i], permits.durable.size(), "durable line");
-    expect(derived.transient[i], permits.transient.size(), "transient line");
-    expect(derived.doomed[i], permits.doomed, "doomed");
-    expect(derived.inside[i], permits.window.count(), "at the front");
+    expect(lane.running, permits.used, "slots in use");
+    expect(lane.unbegun, static_cast<std::uint64_t>(permits.unbegun.size()), "not begun");
+    expect(lane.durable, permits.durable.size(), "durable line");
+    expect(lane.transient, permits.transient.size(), "transient line");
+    expect(lane.doomed, permits.doomed, "doomed");
+    expect(lane.inside, permits.window.count(), "at the front");
     if (permits.window.count() < std::min((permits.window.size() + 1) / 2, permits.durable.size())) {
       throw std::logic_error("too few at the front of a line are loaded");
     }
     const bool loaded = !permits.durable.empty() && s.table.find(permits.durable.front().id)->spec;
     const bool startable = !permits.transient.empty() || (loaded && !s.starts_held);
     if (permits.any_free() && startable && s.starts_allowed()) throw std::logic_error("a slot is idle while a job waits for it");
-  }
+  });
+  std::as_const(s.pools).each([&](const PoolLane& pool) {
+    expect(derived.lanes[&pool.permits].apart, static_cast<std::uint64_t>(pool.apart.size()), "of a pool, in no line");
+    if (pool.is_over()) throw std::logic_error("a pool should be gone");
+  });
   expect(derived.stopping, s.stopping, "stopping");
   expect(derived.foreground, s.foreground, "foreground");
   expect(derived.foreground_running, s.foreground_running, "foreground that runs");
@@ -133,14 +150,16 @@ void Scheduler::check() const {
   expect(derived.waiting, s.timetable.size(Alarm::wake), "waiting");
   expect(derived.expiring, s.timetable.size(Alarm::expire), "expiring");
   expect(std::uint64_t{s.starts_held ? 1U : 0U}, s.timetable.size(Alarm::store), "starts held");
-  if (s.timetable.size(Alarm::stall) > 1) throw std::logic_error("stalls are looked for twice");
+  expect(derived.watched, s.timetable.size(Alarm::stall), "stalls that are looked for");
   std::uint64_t doomed = 0;
   for (const JobId id : s.doomed) {
     const Job* const job = s.table.find(id);
     doomed += job != nullptr && job->is_doomed() && job->spec ? 1 : 0;
   }
   doomed += derived.unread;
-  expect(std::accumulate(derived.doomed.begin(), derived.doomed.end(), std::uint64_t{0}), doomed, "jobs that have only to end");
+  const auto derived_doomed = std::accumulate(derived.lanes.begin(), derived.lanes.end(), std::uint64_t{0},
+                                              [](std::uint64_t sum, const auto& lane) { return sum + lane.second.doomed; });
+  expect(derived_doomed, doomed, "jobs that have only to end");
   std::set<JobId> asked_for;  // one may have come into a window before
   const std::vector<JobId> unread(s.unread.begin(), s.unread.end());
   for (const auto* ids : {&s.reading, &unread}) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/job.hpp"
+#include "common/pool.hpp"
 #include "daemon/core/toolbox_facts.hpp"
 
 namespace stint::core {
@@ -24,9 +25,9 @@ struct User {
   std::string name;
 };
 
-/// What a job takes a slot of.
-enum class Lane : std::uint8_t { program, host, thread, coroutine };
-inline constexpr std::size_t lane_count = 4;
+/// What a job takes a slot of; each pool has slots of its own.
+enum class Lane : std::uint8_t { program, host, thread, coroutine, pool };
+inline constexpr std::size_t lane_count = 5;
 
 /// A finished job: all that anybody may still ask of it. Built once, shared by store, streams and waiting calls.
 struct FinishedJob {
@@ -83,6 +84,7 @@ struct StoredJob {
   std::int32_t priority = 0;
   bool daemon = false;
   std::optional<std::string> group;
+  std::optional<std::string> pool;
   std::optional<std::uint32_t> index;
   std::shared_ptr<const User> user;
   Time submitted_at{};
@@ -95,6 +97,12 @@ struct StoredJob {
 
   /// As far as is known, its newest attempt runs.
   [[nodiscard]] bool has_started() const { return attempt > 0 && !waits_until; }
+};
+
+/// A pool as a start of the daemon finds it.
+struct StoredPool {
+  std::shared_ptr<const PoolSpec> spec;
+  std::shared_ptr<const User> owner;
 };
 
 /// A user's word for one call of submit, by which its repetition is known.
@@ -144,8 +152,16 @@ struct ReserveFact {
   JobId ids = 0;
   Seq seqs = 0;
 };
+/// Of a pool that lasts: neither bound to a connection nor of the configuration.
+struct SetPoolFact {
+  std::shared_ptr<const PoolSpec> spec;
+  std::shared_ptr<const User> owner;
+};
+struct RemovePoolFact {
+  std::string name;
+};
 using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact, ReserveFact, ChannelFact, ChannelPutFact,
-                          ChannelTakeFact, EventFact, RetryFact>;
+                          ChannelTakeFact, EventFact, RetryFact, SetPoolFact, RemovePoolFact>;
 
 /// True for new work, which a store without room refuses; the others are facts that must be recorded.
 [[nodiscard]] inline bool refusable(const Fact& fact) {

@@ -85,6 +85,7 @@ struct Job {
   ExecutorKind executor{};
   bool durable = true;
   bool daemon = false;
+  std::uint16_t pool = 0;  ///< of Lane::pool: its number
 
   [[nodiscard]] bool is_waiting() const { return std::holds_alternative<Waiting>(state); }
   [[nodiscard]] bool is_queued() const { return std::holds_alternative<Queued>(state); }

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <optional>
 #include <set>
 
 #include "daemon/core/line.hpp"
+#include "daemon/core/pace.hpp"
 #include "daemon/core/window.hpp"
 
 namespace stint::core {
@@ -20,14 +22,22 @@ struct Permits {
   std::uint64_t used = 0;  ///< above capacity after that was lowered
   /// Starts that may be on their way beyond the capacity, so that whoever runs them has the next one at hand.
   std::uint64_t allowance = 0;
-  std::set<Place> unbegun;   ///< started and not begun; of programs only, nothing else is started ahead
-  std::uint64_t doomed = 0;  ///< in no line any more, and not ended yet
+  std::optional<Pace> pace;  ///< only where starts may go ahead: of programs and pools
+  Time last_begun{};
+  std::optional<Time> stall_at;    ///< when it is looked whether starts ahead wait in vain
+  std::uint64_t stall_number = 0;  ///< of that alarm
+  std::set<Place> unbegun;         ///< started and not begun; empty without a pace
+  std::uint64_t doomed = 0;        ///< in no line any more, and not ended yet
   Line durable;
   Line transient;
   Window window;  ///< of `durable`
 
   [[nodiscard]] Line& line(bool is_durable) { return is_durable ? durable : transient; }
   [[nodiscard]] const Line& line(bool is_durable) const { return is_durable ? durable : transient; }
+  /// As many starts ahead as the pace asks for.
+  void set_allowance() {
+    if (pace) allowance = pace->ahead(capacity);
+  }
   [[nodiscard]] bool any_free() const { return used < capacity + allowance; }
   /// How many were started for whom there is no slot yet: the last of `unbegun`. Still queued for everybody outside.
   [[nodiscard]] std::uint64_t ahead() const {
@@ -40,6 +50,7 @@ struct Permits {
     return std::prev(unbegun.end(), static_cast<std::ptrdiff_t>(ahead()));
   }
   [[nodiscard]] std::uint64_t running() const { return used - ahead(); }
+  [[nodiscard]] bool has_waiters() const { return !durable.empty() || !transient.empty(); }
   /// Who does not run, started ahead or in line.
   [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size() + doomed; }
   [[nodiscard]] std::uint64_t before(Place place) const {

@@ -12,6 +12,16 @@ EndReport lost_with_the_daemon() {
 
 }  // namespace
 
+// Of a pool that is not there any more: its jobs are cancelled as if it were being removed now.
+std::uint16_t Scheduler::State::pool_of(const std::string& name) {
+  if (pools.find(name) == nullptr) {
+    auto gone = std::make_shared<PoolSpec>();
+    gone->name = name;
+    add_pool(std::move(gone), nullptr).removing = true;
+  }
+  return pools.number_of(name);
+}
+
 // Its line, its slot and its group are as they were; nothing is announced, because nothing has happened to it.
 Job& Scheduler::State::restore(Step& step, StoredJob stored) {
   auto made = std::make_unique<Job>();
@@ -28,12 +38,14 @@ Job& Scheduler::State::restore(Step& step, StoredJob stored) {
   made->expires_at = stored.expires_at.value_or(Time{});
   made->priority = static_cast<std::int16_t>(stored.priority);
   made->daemon = stored.daemon;
+  if (made->lane == Lane::pool) made->pool = pool_of(stored.pool.value_or(std::string()));
   Job& job = table.insert(std::move(made), stored.group);
   ++submitted;
   if (!stored.has_started()) {
     set_expiry(step, job);
     if (stored.waits_until && *stored.waits_until > step.now) {
       job.state = Waiting{*stored.waits_until};
+      stand_apart(job);
       set_alarm(step, Alarm::wake, *stored.waits_until, job.id);
     } else {
       stand_in_line(job);
@@ -47,9 +59,7 @@ Job& Scheduler::State::restore(Step& step, StoredJob stored) {
     state.phase = Phase::stopping;
     ++stopping;
   }
-  ++lane(job).used;
-  if (!job.daemon) ++foreground_running;
-  if (job.lane == Lane::program) lane(job).unbegun.insert(place(job));
+  take_slot(job);
   job.state = std::move(state);
   return job;
 }
@@ -63,12 +73,17 @@ void Scheduler::on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmi
     Job& job = s.restore(step, std::move(stored));
     if (!job.is_running()) {
       if (cancelled) s.end_unstarted(step, job, Outcome::cancelled);
-    } else if (job.lane != Lane::program) {
+    } else if (job.lane != Lane::program && job.lane != Lane::pool) {
       s.end_attempt(step, job, lost_with_the_daemon());
     } else if (cancelled) {
       step.emit(Stop{0, job.lane, job.id, job.attempt, false});
     }
   }
+  std::vector<std::uint16_t> gone;
+  std::as_const(s.pools).each([&](const PoolLane& pool) {
+    if (pool.removing) gone.push_back(s.pools.number_of(pool.spec->name));
+  });
+  for (const std::uint16_t number : gone) s.begin_removal(step, s.pools.at(number));
   s.fill_all(step);
 }
 

@@ -93,12 +93,13 @@ void Scheduler::on_ended(JobId id, Attempt attempt, EndReport report, Time now, 
   State& s = *state_;
   Job* const job = s.running(id, attempt);
   if (job == nullptr) return;
-  Permits& permits = s.lane(*job);
+  const Lane lane = job->lane;
+  const std::uint16_t pool = job->pool;
   // Where starts were ahead, one of them has the slot already.
-  Step step(now, s.newest_persist, out, permits.ahead() > 0);
+  Step step(now, s.newest_persist, out, s.lane(*job).ahead() > 0);
   s.end_attempt(step, *job, std::move(report));
   s.stop_daemons(step);
-  s.fill(step, permits);
+  s.fill_lane(step, lane, pool);
 }
 
 void Scheduler::on_returned(JobId id, Attempt attempt, Time now, Effects& out) {
@@ -106,23 +107,27 @@ void Scheduler::on_returned(JobId id, Attempt attempt, Time now, Effects& out) {
   Job* const job = s.running(id, attempt);
   if (job == nullptr || std::get<Running>(job->state).run.started_at) return;
   Step step(now, s.newest_persist, out);
-  Permits& permits = s.lane(*job);
+  const Lane lane = job->lane;
+  const std::uint16_t pool = job->pool;
   if (std::get<Running>(job->state).stop == StopCause::none) {
     s.take_back(step, *job);
   } else {
     s.finish_returned(step, *job);
   }
   s.stop_daemons(step);
-  s.fill(step, permits);
+  s.fill_lane(step, lane, pool);
 }
 
 void Scheduler::on_commit_time(Duration commit, Time now, Effects& out) {
   State& s = *state_;
-  s.pace.note_commit(commit);
-  s.set_allowance();
-  Permits& programs = s.lanes[static_cast<std::size_t>(Lane::program)];
-  Step step(now, s.newest_persist, out, programs.ahead() > 0);
-  s.fill(step, programs);
+  const auto note = [&](Permits& permits) {
+    permits.pace->note_commit(commit);
+    permits.set_allowance();
+    Step step(now, s.newest_persist, out, permits.ahead() > 0);
+    s.fill(step, permits);
+  };
+  note(s.lanes[static_cast<std::size_t>(Lane::program)]);
+  s.pools.each([&](PoolLane& pool) { note(pool.permits); });
 }
 
 CancelResult Scheduler::on_cancel(std::span<const JobId> ids, bool force, Time now, Effects& out) {
@@ -220,7 +225,7 @@ void Scheduler::on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out)
   State& s = *state_;
   Permits& permits = s.lanes[static_cast<std::size_t>(lane)];
   permits.capacity = slots;
-  s.set_allowance();
+  permits.set_allowance();
   Step step(now, s.newest_persist, out);
   s.fill(step, permits);
 }
@@ -230,7 +235,7 @@ void Scheduler::on_drain(DrainScope scope, Time now, Effects& out) {
   s.drain = scope;
   s.daemons_stopped = false;
   Step step(now, s.newest_persist, out);
-  if (!s.starts_allowed()) s.recall_ahead(step);
+  if (!s.starts_allowed()) s.each_lane([&](const Permits& permits) { s.recall_ahead(step, permits); });
   s.stop_daemons(step);
   s.fill_all(step);
 }
@@ -307,6 +312,12 @@ Counts Scheduler::counts() const {
     counts.slots[i] = permits.capacity;
   }
   counts.waiting = state_->timetable.size(Alarm::wake);
+  constexpr auto pools = static_cast<std::size_t>(Lane::pool);
+  std::as_const(state_->pools).each([&](const PoolLane& pool) {
+    counts.queued[pools] += pool.permits.waiting();
+    counts.running[pools] += pool.permits.running();
+    counts.slots[pools] += pool.permits.capacity;
+  });
   counts.outcomes = state_->outcomes;
   counts.submitted = state_->submitted;
   counts.stopping = state_->stopping;
@@ -316,7 +327,9 @@ Counts Scheduler::counts() const {
 bool Scheduler::draining() const { return state_->drain.has_value(); }
 
 bool Scheduler::idle() const {
-  return std::ranges::all_of(state_->lanes, [](const Permits& each) { return each.used == 0 && each.waiting() == 0; });
+  bool idle = true;
+  state_->each_lane([&idle](const Permits& each) { idle = idle && each.used == 0 && each.waiting() == 0; });
+  return idle;
 }
 
 bool Scheduler::was_refused(JobId id) const { return state_->log.was_refused(id); }

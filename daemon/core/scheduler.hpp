@@ -31,11 +31,11 @@ struct Submission {
   std::shared_ptr<const json::Raw> item;
   std::optional<std::uint32_t> index;
   ExecutorKind executor{};  ///< resolved: never empty
-  Lane lane{};
+  Lane lane{};              ///< of Lane::pool: `spec` names one that is there and not being removed
 };
 
 struct Config {
-  std::array<std::uint32_t, lane_count> slots{};  ///< by Lane
+  std::array<std::uint32_t, lane_count> slots{};  ///< by Lane; those of pools are their sizes
   Duration ageing = std::chrono::seconds(1);      ///< how much age one point of priority is worth
   /// From a program's end to the next start, commits aside: see Pace. Zero: never more starts than slots.
   Duration turnaround{};
@@ -59,6 +59,15 @@ struct Reason {
   Lane lane{};
   std::uint64_t ahead = 0;  ///< jobs before it in the line
   Time until{};             ///< time, retry: when it will stand in line
+};
+
+/// A pool as it is now.
+struct PoolView {
+  std::shared_ptr<const PoolSpec> spec;
+  std::shared_ptr<const User> owner;  ///< null: it stands in the configuration
+  bool removing = false;              ///< takes no more jobs; gone when the last of them has ended
+  std::uint64_t queued = 0;
+  std::uint64_t running = 0;
 };
 
 /// What a drain waits for: nothing, what runs, or what is queued too. Never for who waits for a time, which it cannot hurry.
@@ -87,8 +96,8 @@ class Scheduler {
   // ---- events; each appends its effects in the order in which they are to be applied
 
   /// What an earlier daemon left unfinished, before anything else; ascending ids below Config::first_id. Jobs that had
-  /// not started stand in line again. Programs that had are running as far as is known: their executor will say how they
-  /// are, and is told to stop those that were cancelled. Tasks that had are lost with that daemon.
+  /// not started stand in line again. Programs and messages to pools that had are running as far as is known: an
+  /// executor will say how they are, and is told to stop those that were cancelled. Tasks that had are lost with that daemon.
   void on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmit> keys, Time now, Effects& out);
   /// All or none; ids are consecutive. Returns the first id. Throws Error `draining`. Jobs that find a free slot start
   /// in the same Persist. Submissions of one call must agree in `durable`.
@@ -122,12 +131,19 @@ class Scheduler {
   void on_loaded(std::vector<LoadedSpec> specs, Time now, Effects& out);
   /// The time of an ArmTimer has come: who waited for it goes on. Called early or twice it does nothing.
   void on_timer(Time now, Effects& out);
-  /// Capacity of a lane changes (a worker is gone, a worker is back).
+  /// Capacity of a lane changes (a worker is gone, a worker is back); not of a pool.
   void on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out);
   /// Takes no new submits; only `queued` goes on starting what is here. When only daemon jobs are left of what this waits
   /// for, they are told to stop. The latest call counts.
   void on_drain(DrainScope scope, Time now, Effects& out);
   void on_undrain(Time now, Effects& out);
+
+  /// Stored pools; before on_recovered.
+  void on_pools_recovered(std::vector<StoredPool> pools);
+  /// A pool comes, or is another one now; `owner` null: it stands in the configuration. One of this name is not being removed.
+  void on_pool_set(std::shared_ptr<const PoolSpec> spec, std::shared_ptr<const User> owner, Time now, Effects& out);
+  /// Its jobs are cancelled, and it is gone when the last of them has ended. Ignored where there is none.
+  void on_pool_remove(std::string_view name, Time now, Effects& out);
 
   // ---- questions
 
@@ -144,6 +160,9 @@ class Scheduler {
   /// Of a shelved job with what the store has of it.
   [[nodiscard]] JobRecord record_of(const Job& job, const LoadedSpec* shelved = nullptr) const;
   [[nodiscard]] Counts counts() const;
+  [[nodiscard]] std::optional<PoolView> find_pool(std::string_view name) const;
+  /// In the order of their names.
+  [[nodiscard]] std::vector<PoolView> pools() const;
   [[nodiscard]] bool draining() const;
   /// No unfinished job is here but those that wait for a time.
   [[nodiscard]] bool idle() const;

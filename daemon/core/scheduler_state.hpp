@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "daemon/core/commit_log.hpp"
-#include "daemon/core/pace.hpp"
 #include "daemon/core/permits.hpp"
+#include "daemon/core/pool_table.hpp"
 #include "daemon/core/reservation.hpp"
 #include "daemon/core/scheduler.hpp"
 #include "daemon/core/step.hpp"
@@ -34,9 +34,10 @@ struct Scheduler::State {
   JobTable table;
   CommitLog log;
   KeyTable keys;
-  std::array<Permits, lane_count> lanes;
-  Pace pace;          // of programs: only their starts go ahead
-  Time last_begun{};  // of programs
+  std::array<Permits, lane_count> lanes;  // that of Lane::pool is empty: each pool has its own
+  PoolTable pools;
+  std::uint32_t loaded_jobs;
+  Pace new_pace;  // of programs and of each pool, before anything is known
   Timetable timetable;
   JobId next_id;
   Seq next_seq;
@@ -61,8 +62,17 @@ struct Scheduler::State {
   std::string scratch;                                    // records are encoded here, so that each is allocated once, in its size
 
   [[nodiscard]] bool starts_allowed() const { return !drain || *drain == DrainScope::queued; }
-  [[nodiscard]] Permits& lane(const Job& job) { return lanes[static_cast<std::size_t>(job.lane)]; }
-  [[nodiscard]] const Permits& lane(const Job& job) const { return lanes[static_cast<std::size_t>(job.lane)]; }
+  [[nodiscard]] Permits& lane(const Job& job) {
+    return job.lane == Lane::pool ? pools.at(job.pool).permits : lanes[static_cast<std::size_t>(job.lane)];
+  }
+  [[nodiscard]] const Permits& lane(const Job& job) const {
+    return job.lane == Lane::pool ? pools.at(job.pool).permits : lanes[static_cast<std::size_t>(job.lane)];
+  }
+  template <class Visit>
+  void each_lane(Visit&& visit) const {
+    for (const Permits& permits : lanes) visit(permits);
+    pools.each([&visit](const PoolLane& pool) { visit(pool.permits); });
+  }
   [[nodiscard]] Place place(const Job& job) const { return {line_key(job.submitted_at, job.priority, ageing), job.id}; }
   /// What news of a non-durable job must wait for so that its id and seq are never given away again: nearly always 0.
   PersistNumber reserve(Step& step);
@@ -71,6 +81,7 @@ struct Scheduler::State {
 
   // ---- transitions
   Job& restore(Step& step, StoredJob stored);
+  std::uint16_t pool_of(const std::string& name);
   void enter(Step& step, Submission submission, const std::shared_ptr<const User>& user, JobId parent, PersistNumber number);
   void start(Step& step, Job& job);
   void begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid);
@@ -99,19 +110,27 @@ struct Scheduler::State {
   void end_attempt(Step& step, Job& job, EndReport report);
   /// What the timetable says is due now.
   void on_due(Step& step, Timetable::Entry due);
-  void look_for_stall(Step& step);
+  void look_for_stall(Step& step, std::uint64_t number);
+  void watch_stall(Step& step, Permits& permits, Time at);
   void set_alarm(Step& step, Alarm alarm, Time at, std::uint64_t number);
   /// A job that goes before one that was started ahead has joined the line: wants that one back.
   void recall_for(Step& step, const Job& job);
   /// Wants back all that were started ahead: nothing more is to begin.
-  void recall_ahead(Step& step);
-  /// As many starts ahead as the pace asks for.
-  void set_allowance();
+  void recall_ahead(Step& step, const Permits& permits);
   /// Gives the free slots of a lane to the first in its line.
   void fill(Step& step, Permits& permits);
+  /// The lane that a job stood in; null where its pool went with it.
+  [[nodiscard]] Permits* find_lane(Lane lane, std::uint16_t pool);
+  void fill_lane(Step& step, Lane lane, std::uint16_t pool);
   void fill_all(Step& step);
   /// In a drain, once only daemon jobs are left: tells them to stop.
   void stop_daemons(Step& step);
+  PoolLane& add_pool(std::shared_ptr<const PoolSpec> spec, std::shared_ptr<const User> owner);
+  /// Of a job that never ran because its pool is gone.
+  [[nodiscard]] static JobError gone_error(const PoolSpec& pool);
+  void begin_removal(Step& step, PoolLane& pool);
+  /// A pool that is being removed goes with its last job.
+  void drop_if_over(const PoolLane& pool);
   /// Cancels in whatever state; appends the id to the list that says what it came to.
   void cancel(Step& step, Job& job, bool force, CancelResult& result);
 
@@ -130,6 +149,14 @@ struct Scheduler::State {
   void clear_expiry(const Job& job);
   /// False where it is wanted back already, or ends.
   bool recall(Step& step, JobId id);
+  /// Its pool, where it has one, is told that it is in no line, or that it is there again or ends.
+  void stand_apart(const Job& job) {
+    if (job.lane == Lane::pool) pools.at(job.pool).apart.insert(job.id);
+  }
+  void stand_apart_no_more(const Job& job) {
+    if (job.lane == Lane::pool) pools.at(job.pool).apart.erase(job.id);
+  }
+  void take_slot(Job& job);
   /// Its attempt is over or was never begun: the slot is free.
   void leave_slot(Job& job);
 };

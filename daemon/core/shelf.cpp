@@ -45,17 +45,19 @@ void Scheduler::State::doom(Job& job, Outcome outcome) {
   stop_standing(job);
   job.state = Doomed{outcome};
   ++lane(job).doomed;
+  stand_apart(job);
   unread.push_back(job.id);
 }
 
 void Scheduler::State::end_unstarted(Step& step, Job& job, Outcome outcome) {
-  Permits& permits = lane(job);
+  const Lane lane = job.lane;
+  const std::uint16_t pool = job.pool;
   if (job.spec) {
     finish_unstarted(step, job, outcome);
   } else {
     doom(job, outcome);
   }
-  keep_loaded(step, permits);
+  if (Permits* const left = find_lane(lane, pool)) keep_loaded(step, *left);
 }
 
 void Scheduler::State::keep_loaded(Step& step, Permits& permits) {

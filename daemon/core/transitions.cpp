@@ -16,14 +16,16 @@ JobTimes times_of(const JobSpec& spec, Time now) {
 
 Scheduler::State::State(const Config& config)
     : ageing(config.ageing),
-      pace(config.turnaround, config.company),
+      loaded_jobs(config.loaded_jobs),
+      new_pace(config.turnaround, config.company),
       next_id(config.first_id),
       next_seq(config.first_seq),
       reservation(config.first_id, config.first_seq) {
-  for (std::size_t i = 0; i < lane_count; ++i) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(Lane::pool); ++i) {
     lanes[i].capacity = config.slots[i];
-    lanes[i].window = Window(config.loaded_jobs);
+    lanes[i].window = Window(loaded_jobs);
   }
+  lanes[static_cast<std::size_t>(Lane::program)].pace = new_pace;
 }
 
 PersistNumber Scheduler::State::reserve(Step& step) {
@@ -55,12 +57,14 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
   made->lane = submission.lane;
   made->executor = submission.executor;
   if (expires_at) made->expires_at = *expires_at;
+  if (made->lane == Lane::pool) made->pool = pools.number_of(*spec.pool);
   Job& job = table.insert(std::move(made), spec.group);
   ++submitted;
   publish(step, job, EventKind::submitted, number, step.now);
   set_expiry(step, job);
   if (not_before && *not_before > step.now) {
     job.state = Waiting{*not_before};
+    stand_apart(job);
     set_alarm(step, Alarm::wake, *not_before, job.id);
     shelve(job);
     return;
@@ -70,6 +74,7 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
 }
 
 void Scheduler::State::stand_in_line(Job& job) {
+  stand_apart_no_more(job);
   if (!job.daemon) ++foreground;
   job.state = Queued{};
   Permits& permits = lane(job);
@@ -93,6 +98,7 @@ void Scheduler::State::stop_standing(Job& job) {
   if (const auto* const waiting = std::get_if<Waiting>(&job.state)) timetable.clear(Alarm::wake, waiting->until, job.id);
   if (job.is_queued()) leave_line(job);
   if (job.is_doomed()) --lane(job).doomed;
+  stand_apart_no_more(job);
   clear_expiry(job);
 }
 
@@ -116,13 +122,10 @@ void Scheduler::State::set_alarm(Step& step, Alarm alarm, Time at, std::uint64_t
 
 // The caller has taken it out of its line.
 void Scheduler::State::start(Step& step, Job& job) {
-  Permits& permits = lane(job);
-  ++permits.used;
-  if (!job.daemon) ++foreground_running;
   clear_expiry(job);
+  take_slot(job);
   ++job.attempt;
   Running state;
-  if (job.lane == Lane::program) permits.unbegun.insert(place(job));
   if (job.durable) {
     state.after = step.record(StartFact{job.id, job.attempt});
     log.started(state.after, job.id);
@@ -131,12 +134,19 @@ void Scheduler::State::start(Step& step, Job& job) {
   job.state = std::move(state);
 }
 
+void Scheduler::State::take_slot(Job& job) {
+  Permits& permits = lane(job);
+  ++permits.used;
+  if (!job.daemon) ++foreground_running;
+  if (permits.pace) permits.unbegun.insert(place(job));
+  stand_apart(job);
+}
+
 void Scheduler::State::begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid) {
   auto& state = std::get<Running>(job.state);
-  if (job.lane == Lane::program) {
-    lane(job).unbegun.erase(place(job));
-    last_begun = std::max(last_begun, at);
-  }
+  Permits& permits = lane(job);
+  permits.unbegun.erase(place(job));
+  permits.last_begun = std::max(permits.last_begun, at);
   state.run.started_at = at;
   state.run.pid = pid;
   if (!worker.empty()) {
@@ -182,12 +192,13 @@ void Scheduler::State::end_attempt(Step& step, Job& job, EndReport report) {
   Outcome outcome = report.timed_out ? Outcome::timed_out : natural_outcome(report);
   if (state.stop == StopCause::cancelled) outcome = Outcome::cancelled;
   if (state.stop == StopCause::timed_out) outcome = Outcome::timed_out;
-  if (job.lane == Lane::program && state.run.started_at) {
+  if (Permits& permits = lane(job); permits.pace && state.run.started_at) {
     const Time ended = report.finished_at == Time{} ? step.now : report.finished_at;
-    pace.note_run(ended - *state.run.started_at);
-    set_allowance();
+    permits.pace->note_run(ended - *state.run.started_at);
+    permits.set_allowance();
   }
-  if (job.spec->retry.max > 0 && runs_again(job.spec->retry, outcome, job.attempt)) {
+  const bool pool_goes = job.lane == Lane::pool && pools.at(job.pool).removing;
+  if (job.spec->retry.max > 0 && !pool_goes && runs_again(job.spec->retry, outcome, job.attempt)) {
     retry(step, job, outcome, std::move(report));
   } else {
     finish_running(step, job, outcome, std::move(report));
@@ -225,6 +236,7 @@ void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport re
                     .finished = nullptr,
                     .ended = ended});
   job.state = Waiting{again_at};
+  stand_apart(job);
   set_alarm(step, Alarm::wake, again_at, job.id);
   shelve(job);
 }
@@ -235,7 +247,8 @@ void Scheduler::State::leave_slot(Job& job) {
   --permits.used;
   if (!job.daemon) --foreground_running;
   if (state.phase == Phase::stopping) --stopping;
-  if (job.lane == Lane::program && !state.run.started_at) permits.unbegun.erase(place(job));
+  if (!state.run.started_at) permits.unbegun.erase(place(job));
+  stand_apart_no_more(job);
 }
 
 void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran) {
@@ -259,12 +272,14 @@ void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport r
   record.outcome = outcome;
   record.finished_at = finished->finished_at;
   record.end = ran ? &finished->end : nullptr;
+  if (!ran && job.lane == Lane::pool && pools.at(job.pool).removing) record.error = gone_error(*pools.at(job.pool).spec);
   scratch.clear();
   json::Writer writer(scratch);
   encode_record(writer, record);
   finished->record = scratch;
 
   leave_unfinished(job);
+  if (job.lane == Lane::pool) drop_if_over(pools.at(job.pool));
   ++outcomes[static_cast<std::size_t>(outcome)];
 
   // Announced in the order of seq: behind the newest finish that still waits for its commit.
@@ -300,6 +315,7 @@ void Scheduler::State::put_back(Step& step, Job& job) {
   ++lane(job).doomed;
   doomed.push_back(job.id);
   job.state = Doomed{Outcome::cancelled};
+  stand_apart(job);
 }
 
 void Scheduler::State::take_back(Step& step, Job& job) {
@@ -331,6 +347,7 @@ void Scheduler::State::vanish(Job& job) {
       stop_standing(job);
     }
     leave_unfinished(job);
+    if (job.lane == Lane::pool) drop_if_over(pools.at(job.pool));
   }
   table.erase(job.id);
 }
@@ -344,10 +361,8 @@ void Scheduler::State::recall_for(Step& step, const Job& job) {
   }
 }
 
-void Scheduler::State::recall_ahead(Step& step) {
-  for (const Permits& permits : lanes) {
-    for (auto each = permits.first_ahead(); each != permits.unbegun.end(); ++each) recall(step, each->id);
-  }
+void Scheduler::State::recall_ahead(Step& step, const Permits& permits) {
+  for (auto each = permits.first_ahead(); each != permits.unbegun.end(); ++each) recall(step, each->id);
 }
 
 bool Scheduler::State::recall(Step& step, JobId id) {
@@ -357,11 +372,6 @@ bool Scheduler::State::recall(Step& step, JobId id) {
   state.recalled = true;
   step.emit(Recall{state.after, job.lane, job.id, job.attempt});
   return true;
-}
-
-void Scheduler::State::set_allowance() {
-  Permits& programs = lanes[static_cast<std::size_t>(Lane::program)];
-  programs.allowance = pace.ahead(programs.capacity);
 }
 
 void Scheduler::State::fill(Step& step, Permits& permits) {
@@ -378,12 +388,23 @@ void Scheduler::State::fill(Step& step, Permits& permits) {
     line->pop_front();
     start(step, *job);
   }
-  if (permits.ahead() > 0 && timetable.size(Alarm::stall) == 0) set_alarm(step, Alarm::stall, step.now + pace.stalled_after(), 0);
+  if (permits.ahead() > 0 && !permits.stall_at) watch_stall(step, permits, step.now + permits.pace->stalled_after());
   keep_loaded(step, permits);
+}
+
+Permits* Scheduler::State::find_lane(Lane lane, std::uint16_t pool) {
+  if (lane != Lane::pool) return &lanes[static_cast<std::size_t>(lane)];
+  PoolLane* const left = pools.find(pool);
+  return left == nullptr ? nullptr : &left->permits;
+}
+
+void Scheduler::State::fill_lane(Step& step, Lane lane, std::uint16_t pool) {
+  if (Permits* const left = find_lane(lane, pool)) fill(step, *left);
 }
 
 void Scheduler::State::fill_all(Step& step) {
   for (auto& permits : lanes) fill(step, permits);
+  pools.each([&](PoolLane& pool) { fill(step, pool.permits); });
 }
 
 void Scheduler::State::stop_daemons(Step& step) {
@@ -410,7 +431,7 @@ void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
     }
     return;
   }
-  if (due.alarm == Alarm::stall) return look_for_stall(step);
+  if (due.alarm == Alarm::stall) return look_for_stall(step, due.number);
   Job& job = *table.find(due.number);  // who ends before its time is taken out of the timetable
   if (due.alarm == Alarm::wake) {
     wake(step, job);
@@ -421,12 +442,20 @@ void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
 
 // What runs now is longer than what was measured: those that were started ahead for it stand in line again, where the
 // next slot, whichever it is, goes to the first of them.
-void Scheduler::State::look_for_stall(Step& step) {
-  if (lanes[static_cast<std::size_t>(Lane::program)].ahead() == 0) return;
-  if (const Time due = last_begun + pace.stalled_after(); step.now < due) return set_alarm(step, Alarm::stall, due, 0);
-  pace.forget();
-  set_allowance();
-  recall_ahead(step);
+void Scheduler::State::look_for_stall(Step& step, std::uint64_t number) {
+  Permits& permits =
+      number == 0 ? lanes[static_cast<std::size_t>(Lane::program)] : pools.at(static_cast<std::uint16_t>(number - 1)).permits;
+  permits.stall_at.reset();
+  if (permits.ahead() == 0) return;
+  if (const Time due = permits.last_begun + permits.pace->stalled_after(); step.now < due) return watch_stall(step, permits, due);
+  permits.pace->forget();
+  permits.set_allowance();
+  recall_ahead(step, permits);
+}
+
+void Scheduler::State::watch_stall(Step& step, Permits& permits, Time at) {
+  permits.stall_at = at;
+  set_alarm(step, Alarm::stall, at, permits.stall_number);
 }
 
 void Scheduler::State::cancel(Step& step, Job& job, bool force, CancelResult& result) {

@@ -21,8 +21,9 @@ enum Flag : std::uint64_t {
   flag_stderr = 16,
   flag_own_time = 32,   // its finished_at is not the job's
   flag_exit_code = 64,  // of Failed
+  flag_data = 128,      // of Failed
 };
-constexpr std::uint64_t flags_known = 127;
+constexpr std::uint64_t flags_known = 255;
 
 constexpr std::uint64_t content_truncated = 1;
 constexpr std::uint64_t content_in_file = 2;
@@ -94,6 +95,7 @@ struct PutEnding {
     put.text(end.error.kind);
     put.text(end.error.message);
     if (end.exit_code) put.integer(*end.exit_code);
+    if (end.error.data) put.text(end.error.data->text);
   }
   void operator()(const EndReport::Lost& end) const { put.text(end.message); }
 };
@@ -125,6 +127,7 @@ std::uint64_t flags_of(const EndReport& report, Time finished_at) {
   if (report.finished_at != finished_at) flags |= flag_own_time;
   const auto* const failed = std::get_if<EndReport::Failed>(&report.ending);
   if (failed != nullptr && failed->exit_code) flags |= flag_exit_code;
+  if (failed != nullptr && failed->error.data) flags |= flag_data;
   return flags;
 }
 
@@ -138,6 +141,7 @@ void take_ending(Take& take, Kind kind, std::uint64_t flags, EndReport& report) 
       failed.error.kind = take.text();
       failed.error.message = take.text();
       if ((flags & flag_exit_code) != 0) failed.exit_code = take.small();
+      if ((flags & flag_data) != 0) failed.error.data = json::Raw{take.text()};
       report.ending = std::move(failed);
       return;
     }

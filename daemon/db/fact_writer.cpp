@@ -36,8 +36,8 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       begin_(connection.prepare("BEGIN IMMEDIATE")),
       commit_(connection.prepare("COMMIT")),
       insert_job_(connection.prepare("INSERT INTO job(id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, "
-                                     "spec, item, body, priority, daemon, label, waits_until, expires_at) "
-                                     "VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)")),
+                                     "spec, item, body, priority, daemon, label, waits_until, expires_at, pool) "
+                                     "VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")),
       insert_spec_(connection.prepare("INSERT INTO spec(uses, marker, body) VALUES(1, ?1, ?2)")),
       add_spec_uses_(connection.prepare("UPDATE spec SET uses = uses + ?2 WHERE id = ?1")),
       drop_spec_use_(connection.prepare("UPDATE spec SET uses = uses - 1 WHERE id = ?1")),
@@ -64,6 +64,8 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       insert_key_(connection.prepare("INSERT INTO key(first, count, uid, word, payload, label) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")),
       delete_key_(connection.prepare("DELETE FROM key WHERE first = ?1")),
       delete_attempts_(connection.prepare("DELETE FROM attempt WHERE job = ?1")),
+      put_pool_(connection.prepare("INSERT OR REPLACE INTO pool(name, uid, body) VALUES(?1, ?2, ?3)")),
+      delete_pool_(connection.prepare("DELETE FROM pool WHERE name = ?1")),
       update_state_(connection.prepare("UPDATE state SET ids = ?1, seqs = ?2, jobs = ?3, finished_jobs = ?4, kept_bytes = ?5")) {
   read_state();
 }
@@ -131,6 +133,10 @@ void FactWriter::record(core::Persist& persist, bool with_new_work) {
     } else if (const auto* const reserved = std::get_if<core::ReserveFact>(&fact)) {
       state_.ids = std::max(state_.ids, reserved->ids);
       state_.seqs = std::max(state_.seqs, reserved->seqs);
+    } else if (const auto* const pool = std::get_if<core::SetPoolFact>(&fact)) {
+      set_pool(*pool);
+    } else if (const auto* const removed = std::get_if<core::RemovePoolFact>(&fact)) {
+      delete_pool_.bind_text(1, removed->name).run();
     } else {
       std::visit([this](const auto& other) { toolbox_.record(other); }, fact);
     }
@@ -183,6 +189,7 @@ void FactWriter::insert_job(const core::SubmitFact& fact, std::size_t at, Attemp
   job.spec->group ? insert_job_.bind_text(14, *job.spec->group) : insert_job_.bind_null(14);
   job.not_before&& attempt == 0 ? insert_job_.bind(15, micros(*job.not_before)) : insert_job_.bind_null(15);
   job.expires_at ? insert_job_.bind(16, micros(*job.expires_at)) : insert_job_.bind_null(16);
+  job.spec->pool ? insert_job_.bind_text(17, *job.spec->pool) : insert_job_.bind_null(17);
   insert_job_.run();
 }
 
@@ -263,6 +270,12 @@ void FactWriter::trim_labels() {
   labels_ -= connection_.changes();
   labels_trim_at_ = std::max(groups_max_, labels_ + some);
   label_rows_.clear();
+}
+
+void FactWriter::set_pool(const core::SetPoolFact& fact) {
+  introduce(*fact.owner);
+  put_pool_.bind_text(1, fact.spec->name).bind(2, std::int64_t{fact.owner->uid});
+  put_pool_.bind_text(3, json::encode_text(*fact.spec)).run();
 }
 
 // ---- forget

@@ -61,6 +61,7 @@ class FactWriter {
   std::int64_t label(const std::string& name);
   void trim_labels();
   void forget(const core::ForgetFact& fact);
+  void set_pool(const core::SetPoolFact& fact);
   void note_purged(std::vector<JobId> ids);
   void note_purged_run(JobId first, JobId last);
 
@@ -99,6 +100,8 @@ class FactWriter {
   Statement insert_key_;
   Statement delete_key_;
   Statement delete_attempts_;
+  Statement put_pool_;
+  Statement delete_pool_;
   Statement update_state_;
 };
 

@@ -54,10 +54,26 @@ StoredJob stored_job(const Statement& row, const SqlCatalogue& catalogue) {
   job.priority = static_cast<std::int32_t>(row.integer(11));
   job.daemon = row.integer(12) != 0;
   if (!row.is_null(13)) job.group = row.bytes(13);
+  if (!row.is_null(17)) job.pool = row.bytes(17);
   if (!job.has_started()) return job;
   job.spec = catalogue.spec_of(row, 14, 16);
   if (!row.is_null(15)) job.item = std::make_shared<const json::Raw>(json::Raw{std::string(row.bytes(15))});
   return job;
+}
+
+std::vector<StoredPool> stored_pools(Connection& connection, const SqlCatalogue& catalogue) {
+  std::vector<StoredPool> pools;
+  json::Parser parser;
+  Statement rows = connection.prepare("SELECT uid, body, name FROM pool ORDER BY name");
+  while (rows.step()) {
+    try {
+      auto spec = json::decode<PoolSpec>(parser.parse_copy(rows.bytes(1)));
+      pools.push_back({std::make_shared<const PoolSpec>(std::move(spec)), catalogue.user_of(rows.integer(0))});
+    } catch (const Error& error) {
+      throw StoreFailure("the pool " + std::string(rows.bytes(2)) + " is not readable: " + error.message());
+    }
+  }
+  return pools;
 }
 
 }  // namespace
@@ -93,7 +109,7 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
   }
   Statement rows = connection.prepare(
       "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, waits_until, expires_at, "
-      "priority, daemon, label, spec, item, body FROM job ORDER BY id");
+      "priority, daemon, label, spec, item, body, pool FROM job ORDER BY id");
   while (rows.step()) recovered.jobs.push_back(stored_job(rows, catalogue));
   Statement keys = connection.prepare("SELECT first, count, uid, word, payload, label FROM key");
   while (keys.step()) {
@@ -103,6 +119,7 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
                               .count = keys.natural(1)});
   }
   read_toolbox(connection, recovered);
+  recovered.pools = stored_pools(connection, catalogue);
   return recovered;
 }
 

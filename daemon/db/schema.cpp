@@ -14,6 +14,7 @@
 //             there is a second one (fact_writer.cpp).
 //   label     groups that have, or had, a finished member.
 //   purged    ranges of ids whose records are gone.
+//   pool      pools that last; body is JSON as in pool.set.
 //   key       idempotency keys; payload is a digest of what was asked. Each goes with the record of its first job.
 //   channel   durable ones; channel_item: what lies in them, the smallest position at the head.
 //   event     named events that are set.
@@ -38,7 +39,7 @@ namespace {
 
 static_assert(static_cast<int>(core::Lane::program) == 0 && static_cast<int>(core::Lane::host) == 1 &&
                   static_cast<int>(core::Lane::thread) == 2 && static_cast<int>(core::Lane::coroutine) == 3 &&
-                  core::lane_count == 4,
+                  static_cast<int>(core::Lane::pool) == 4 && core::lane_count == 5,
               "lanes stand in job.lane: new ones go behind the others");
 static_assert(static_cast<int>(ExecutorKind::process) == 0 && static_cast<int>(ExecutorKind::thread) == 1 &&
                   static_cast<int>(ExecutorKind::coroutine) == 2 && static_cast<int>(ExecutorKind::cluster) == 3,
@@ -88,6 +89,8 @@ constexpr std::array steps{
        CREATE INDEX attempt_job ON attempt(job, attempt);
        ALTER TABLE finished ADD COLUMN keep_until INTEGER;
        CREATE INDEX finished_keep ON finished(keep_until) WHERE keep_until IS NOT NULL;)",
+    R"(CREATE TABLE pool(name TEXT PRIMARY KEY, uid INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+       ALTER TABLE job ADD COLUMN pool TEXT;)",
 };
 
 /// Files up to this size are checked whole at each start; of larger ones all that a start reads.

@@ -30,6 +30,7 @@ struct Found {
 };
 
 using core::StoredJob;
+using core::StoredPool;
 
 /// All that a start of the daemon needs to go on where the last one ended.
 struct Recovered {
@@ -40,6 +41,7 @@ struct Recovered {
   std::vector<core::KeyedSubmit> keys;
   std::vector<core::StoredChannel> channels;
   std::vector<std::string> events;  ///< that are set
+  std::vector<StoredPool> pools;
 };
 
 /// How long finished jobs are kept; the first bound that is passed counts.

@@ -3,7 +3,7 @@
 namespace stint::exec {
 namespace {
 
-Error not_a_program() { return {ErrorKind::conflict, "the job is a task, not a program: it has no signals, input or output"}; }
+Error not_a_program() { return {ErrorKind::conflict, "the job is no program of its own: it has no signals, input or output"}; }
 
 }  // namespace
 

@@ -19,7 +19,7 @@ namespace stint::worker {
 
 class Capture {
  public:
-  /// `path`: the head file, should one be needed.
+  /// `pipe`: none where the caller reads. `path`: the head file, should one be needed.
   Capture(UniqueFd pipe, std::uint64_t limit, std::string path);
 
   [[nodiscard]] int fd() const { return pipe_.get(); }
@@ -30,6 +30,8 @@ class Capture {
   enum class Drain : std::uint8_t { empty, more, end };
   /// Takes what the pipe holds, a bounded amount a call. At the end the caller must `close`, once nobody watches it.
   Drain drain();
+  /// Takes bytes that the caller has read itself: then there is no pipe.
+  void keep(std::string_view bytes);
   /// No more is read; what was read is the stream.
   void close() {
     ended_ = true;
@@ -49,7 +51,6 @@ class Capture {
   [[nodiscard]] KeptStream take_result();
 
  private:
-  void keep(std::string_view bytes);
   void keep_in_memory(std::string_view bytes);
   bool spill();
   bool write_memory();

@@ -11,8 +11,9 @@
 namespace stint::worker {
 namespace {
 
-constexpr std::array<std::string_view, 7> reserved_names{"STINT_SOCKET",    "STINT_INSTANCE", "STINT_JOB_ID", "STINT_JOB_NAME",
-                                                         "STINT_JOB_GROUP", "STINT_ATTEMPT",  "STINT_ITEM"};
+constexpr std::array<std::string_view, 9> reserved_names{"STINT_SOCKET",   "STINT_INSTANCE",  "STINT_JOB_ID",
+                                                         "STINT_JOB_NAME", "STINT_JOB_GROUP", "STINT_ATTEMPT",
+                                                         "STINT_ITEM",     "STINT_POOL",      "STINT_POOL_WORKER"};
 
 /// LANG as the system's login programs set it (locale(5) on Debian), else UTF-8 without a language.
 std::string system_language() {
@@ -80,6 +81,11 @@ std::vector<std::string> make_environment(const UserBasics& basics, const Hello&
   }
   add("STINT_SOCKET", hello.socket_path);
   add("STINT_INSTANCE", hello.instance);
+  if (is_pool_worker(begin.run)) {
+    add("STINT_POOL", begin.name.value_or(""));
+    add("STINT_POOL_WORKER", std::to_string(begin.run.job));
+    return env;
+  }
   add("STINT_JOB_ID", std::to_string(begin.run.job));
   add("STINT_ATTEMPT", std::to_string(begin.run.attempt));
   if (begin.name) add("STINT_JOB_NAME", *begin.name);

@@ -50,6 +50,10 @@ class Program {
   [[nodiscard]] std::size_t slot() const { return slot_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const Begin& order() const { return order_; }
+  /// Its own process has ended; what it left may live.
+  [[nodiscard]] bool has_exited() const { return exit_.has_value(); }
+  /// For the next stop.
+  void set_grace(Duration grace) { order_.grace = grace; }
 
   /// Notes in the slot file that it is about to begin.
   void begin();

@@ -24,6 +24,7 @@
 
 #include "common/packet_link.hpp"
 #include "daemon/worker/environment.hpp"
+#include "daemon/worker/pools.hpp"
 #include "daemon/worker/process_setup.hpp"
 #include "daemon/worker/program.hpp"
 #include "daemon/worker/run_end.hpp"
@@ -58,7 +59,7 @@ constexpr Clock::duration settle_delay = 1ms;
 /// From when on the output of a program lies on disk, however little it is: it is to outlive its runner.
 constexpr Clock::duration write_out_delay = 1s;
 
-class Runner final : public ProgramHost {
+class Runner final : public PoolHost {
  public:
   Runner(WorkerPlace place, Adopter& adopter);
   void run();
@@ -74,6 +75,14 @@ class Runner final : public ProgramHost {
   void send(const Piece& frame) override { post(frame); }
   void secure(const Begin& order, RunEnded& ended) override;
   void on_program_ended(Program& program, RunEnded ended) override;
+
+  Program* launch(ProgramHost& owner, Begin order, std::size_t slot, WorkerPipes& pipes) override;
+  void retire(Program& program) override;
+  std::optional<std::size_t> take_slot() override { return slots_.take(); }
+  void free_slot(std::size_t slot) override;
+  void send(const RunReturned& frame) override { post(frame); }
+  void send(const PoolAnswered& frame) override { post(frame); }
+  void send(const PoolProgress& frame) override { post(frame); }
 
  private:
   /// Somebody who has connected: the daemon, or one that has yet to say so.
@@ -102,7 +111,7 @@ class Runner final : public ProgramHost {
   bool give_back(const Run& run);
   void on_recorded(const Run& run);
   void begin_waiting();
-  void begin(Begin order, std::size_t slot);
+  Program& begin(ProgramHost& owner, Begin order, std::size_t slot, WorkerPipes* pipes = nullptr);
   void settle_programs();
   void write_outputs();
   void on_child_signal();
@@ -164,6 +173,10 @@ class Runner final : public ProgramHost {
   std::size_t ends_unsent_ = 0;
   Timer report_timer_{loop_, [this] { reports_wait_ = false; }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn
+  Pools pools_{*this, boot_};
+  /// Their daemon is gone, and this ends with the last worker. The next daemon is not served, but told by that end and by
+  /// the slot file what had begun.
+  bool pools_abandoned_ = false;
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
   Clock::time_point scan_due_{};
@@ -247,14 +260,25 @@ void Runner::on_frame(Peer& peer, const FrameView& frame) {
       const auto stop = decode<StopRun>(frame);
       if (Program* program = find(stop.run)) {
         program->stop(stop.force);
-      } else {
+      } else if (!pools_.stop(stop.run, stop.force)) {
         give_back(stop.run);
       }
       return;
     }
     case FrameKind::grant: free_slots_ += decode<Grant>(frame).slots; return;
-    case FrameKind::recall: give_back(decode<RecallRun>(frame).run); return;
-    case FrameKind::recorded: return on_recorded(decode<RunRecorded>(frame).run);
+    case FrameKind::recall: {
+      const Run run = decode<RecallRun>(frame).run;
+      if (!pools_.recall(run)) give_back(run);
+      return;
+    }
+    case FrameKind::recorded: {
+      const Run run = decode<RunRecorded>(frame).run;
+      if (!pools_.recorded(run)) on_recorded(run);
+      return;
+    }
+    case FrameKind::set_pool: return pools_.set(decode<SetPool>(frame));
+    case FrameKind::drop_pool: return pools_.drop(decode<DropPool>(frame).number);
+    case FrameKind::message: return pools_.take(decode<PoolMessage>(frame));
     case FrameKind::signal: {
       const auto question = decode<SignalRun>(frame);
       Program* program = find(question.run);
@@ -280,12 +304,13 @@ void Runner::on_hello(Peer& peer, const FrameView& frame) {
   // The same daemon may come back when its connection is gone.
   const bool same = hello.epoch == hello_.epoch && hello.epoch != 0 && daemon_ == nullptr;
   if (hello.epoch <= hello_.epoch && !same) return drop(peer);
+  if (daemon_ != nullptr) drop(*daemon_);
+  if (pools_abandoned_) return;
   if (hello_.epoch == 0) {
     note_instance(place_.folder, hello.instance);
   } else {
     hello.instance = hello_.instance;
   }
-  if (daemon_ != nullptr) drop(*daemon_);
   hello_ = std::move(hello);
   daemon_ = &peer;
   connect_timer_.cancel();
@@ -325,11 +350,12 @@ void Runner::begin_waiting() {
     if (!slot) return room_timer_.arm_in(room_pause);
     Begin order = std::move(waiting_.front());
     waiting_.pop_front();
-    begin(std::move(order), *slot);
+    begin(*this, std::move(order), *slot);
   }
 }
 
-void Runner::begin(Begin order, std::size_t slot) {
+/// `pipes`: what they carry is not the program's output but somebody else's business.
+Program& Runner::begin(ProgramHost& owner, Begin order, std::size_t slot, WorkerPipes* pipes) {
   SpawnPlan plan;
   plan.argv = std::move(order.argv);
   plan.env = make_environment(basics_, hello_, order);
@@ -345,7 +371,8 @@ void Runner::begin(Begin order, std::size_t slot) {
   plan.null_fd = null_.get();
 
   const Run run = order.run;
-  Program& program = *programs_.emplace(run, std::make_unique<Program>(*this, std::move(order), slot, boot_)).first->second;
+  if (pipes != nullptr) order.out.output = order.err.output = OutputKind::null;
+  Program& program = *programs_.emplace(run, std::make_unique<Program>(owner, std::move(order), slot, boot_)).first->second;
   program.begin();
   SpawnResult result;
   spawn(plan, result);
@@ -354,7 +381,23 @@ void Runner::begin(Begin order, std::size_t slot) {
     fresh_.push_back({&program, Clock::now()});
     if (!settle_timer_.is_armed()) settle_timer_.arm_in(settle_delay);
   }
+  if (pipes != nullptr) *pipes = {std::move(result.input), std::move(result.out), std::move(result.err)};
   program.on_spawned(std::move(result));
+  return program;
+}
+
+Program* Runner::launch(ProgramHost& owner, Begin order, std::size_t slot, WorkerPipes& pipes) {
+  return &begin(owner, std::move(order), slot, &pipes);
+}
+
+void Runner::retire(Program& program) {
+  ended_.push_back(&program);
+  free_slot(program.slot());
+}
+
+void Runner::free_slot(std::size_t slot) {
+  write_slot(slot, SlotRecord{});
+  slots_.give_back(slot);
 }
 
 void Runner::settle_programs() {
@@ -456,6 +499,7 @@ void Runner::end_of_turn() {
     programs_.erase(program->run());
   }
   ended_.clear();
+  pools_.end_of_turn();
   begin_waiting();
   if (daemon_ != nullptr && free_slots_ > 0 && waiting_.empty()) post(SlotsFree{std::exchange(free_slots_, 0)});
   flush();
@@ -485,6 +529,7 @@ bool Runner::may_wait() {
 void Runner::go_on_alone() {
   waiting_.clear();  // the next daemon learns that they never began: nobody tells it of them
   free_slots_ = 0;
+  if (pools_.abandon()) pools_abandoned_ = true;
   for (const auto& [run, program] : programs_) {
     program->forget_askers();
     if (!program->order().durable) program->stop(true);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "tests/conformance/fixture.hpp"
+#include "tests/conformance/pool_subject.hpp"
 #include "tests/conformance/program_subject.hpp"
 
 namespace stint::test {
@@ -198,6 +199,8 @@ TEST_P(Conformance, CloseAfterWork) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Programs, Conformance, ::testing::ValuesIn(program_subjects()),
+                         [](const auto& param) { return param.param.name; });
+INSTANTIATE_TEST_SUITE_P(Pools, Conformance, ::testing::ValuesIn(pool_subjects()),
                          [](const auto& param) { return param.param.name; });
 INSTANTIATE_TEST_SUITE_P(Tasks, Conformance, ::testing::ValuesIn(task_subjects()),
                          [](const auto& param) { return param.param.name; });

@@ -49,7 +49,7 @@ struct SubjectMaker {
   std::function<std::unique_ptr<Subject>(boost::asio::io_context&, exec::Observer&)> make;
 };
 
-/// The executors of tasks; program_subject.hpp adds that of programs.
+/// The executors of tasks; program_subject.hpp adds that of programs, pool_subject.hpp that of pools.
 [[nodiscard]] std::vector<SubjectMaker> task_subjects();
 
 }  // namespace stint::test

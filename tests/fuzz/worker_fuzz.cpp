@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/error.hpp"
+#include "common/pool_protocol.hpp"
 #include "common/worker_protocol.hpp"
 #include "tests/fuzz/require.hpp"
 
@@ -42,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     while (const auto frame = next_frame(bytes)) {
       try_all<Hello, Welcome, Begin, RunStarted, RunStopping, RunEnded, StopRun, SignalRun, FeedInput, ReadOutput, Done, Piece,
               Grant, SlotsFree, RecallRun, RunReturned, RunRecorded, SpawnWorker, Spawned, Died, Sweep, Swept, ClearWorker,
-              RemoveWorker>(*frame);
+              RemoveWorker, SetPool, DropPool, PoolMessage, PoolAnswered, PoolProgress>(*frame);
     }
   } catch (const Error& error) {
     FUZZ_REQUIRE(error.kind() == ErrorKind::internal_error);

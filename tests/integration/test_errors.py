@@ -83,7 +83,7 @@ def test_fields_of_later_versions_are_refused(client, field):
 
 
 def test_what_is_not_served_yet(client):
-    check(client.error("job.submit", job={"pool": "p"}), "unavailable", "job.pool")
+    check(client.error("job.submit", job={"pool": "p"}), "not_found", "job.pool")
     check(client.error("job.submit", job={"command": ["true"], "queue": "other"}), "unavailable", "job.queue")
     check(client.error("job.submit", job={"command": ["true"], "executor": "cluster"}), "unavailable", "job.executor")
 

@@ -76,6 +76,16 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
     }
     questions.emplace_back(question, std::move(done));
   }
+  core::PersistNumber set_pool(PoolSpec spec, std::shared_ptr<const core::User> user) override {
+    house.scheduler.on_pool_set(std::make_shared<const PoolSpec>(std::move(spec)), std::move(user), house.now, house.effects);
+    house.perform();
+    return house.scheduler.newest_persist();
+  }
+  core::PersistNumber remove_pool(const std::string& name) override {
+    house.scheduler.on_pool_remove(name, house.now, house.effects);
+    house.perform();
+    return house.scheduler.newest_persist();
+  }
   void drain(core::DrainScope scope) override {
     house.scheduler.on_drain(scope, house.now, house.effects);
     house.perform();

@@ -122,7 +122,20 @@ TEST(JobSpec, WhereItRuns) {
   for (const char* field : {"after", "locks", "semaphores", "concurrency", "limits", "nice", "ref"}) {
     EXPECT_EQ(refused(std::string("\"") + field + "\":1"), std::string("unavailable ") + field);
   }
-  EXPECT_EQ(test::kind_and_field(decode_error<JobSpec>(R"({"pool":"p"})")), "unavailable pool");
+}
+
+TEST(JobSpec, AMessageToAPoolHasNothingThatOnlyAProgramHas) {
+  const auto error_of = [](const std::string& rest) {
+    return test::kind_and_field(decode_error<JobSpec>(R"({"pool":"p")" + rest + "}"));
+  };
+  for (const char* field : {R"("cwd":"/")", R"("umask":"022")", R"("env":{"A":"1"})", R"("clean_env":true)", R"("stdin":"x")",
+                            R"("stdout":"null")", R"("stderr":"stdout")", R"("leftovers":"keep")", R"("executor":"thread")"}) {
+    const std::string text(field);
+    EXPECT_EQ(error_of("," + text), "invalid_params " + text.substr(1, text.find('"', 1) - 1));
+  }
+  EXPECT_EQ(error_of(R"(,"task":"echo")"), "invalid_params ");
+  const char* text = R"({"pool":"p","args":[1,{"a":null}],"stderr":"null","timeout":2})";
+  EXPECT_EQ(json::encode_text(decode_text<JobSpec>(text)), text);
 }
 
 TEST(JobSpec, WhenItRuns) {

@@ -56,6 +56,41 @@ class Load : public testing::Test {
   std::filesystem::path directory_;
 };
 
+TEST_F(Load, Pools) {
+  const auto first = file("first.toml", "[pools.a]\ncommand = [\"w\"]\nsize = 1\n[pools.\"b c\"]\ncommand = [\"w\"]\nsize = 2\n");
+  const auto second = file("second.toml",
+                           "[pools.a]\ncommand = [\"x\", \"-y\"]\nsize = 3\ncwd = \"/tmp\"\nmax_jobs = 7\nidle_timeout = 0.5\n"
+                           "env = { SECRET = \"hidden\" }\n");
+  const Loaded loaded = load({}, {}, {.optional = {}, .required = {first, second}});
+  ASSERT_EQ(loaded.config.pools.size(), 2U);
+  const PoolSpec& pool = loaded.config.pools[1];
+  EXPECT_EQ(loaded.config.pools[0].name, "b c");
+  EXPECT_EQ(pool.name, "a") << "a later file wins";
+  EXPECT_EQ(pool.command, (std::vector<std::string>{"x", "-y"}));
+  EXPECT_EQ(pool.size, 3U);
+  EXPECT_EQ(pool.max_jobs, 7U);
+  EXPECT_EQ(pool.idle_timeout, std::chrono::milliseconds(500));
+  const std::string printed = print(loaded);
+  EXPECT_NE(printed.find("[pools.\"a\"]  # " + second.string() + ":1\n"), std::string::npos) << printed;
+  EXPECT_NE(printed.find("size = 3\n"), std::string::npos);
+  EXPECT_EQ(printed.find("hidden"), std::string::npos) << "environments are never shown";
+}
+
+TEST_F(Load, WhatIsWrongWithAPoolIsNamed) {
+  const std::string head = "[pools.a]\ncommand = [\"w\"]\n";
+  EXPECT_EQ(refusal("pools = 1\n"), "wrong.toml:1:1: 'pools' must hold a table a pool: [pools.NAME]");
+  EXPECT_EQ(refusal("[pools]\na = 1\n"), "wrong.toml:2:1: 'pools.a' must be a table: [pools.a]");
+  EXPECT_EQ(refusal(head), "wrong.toml:1:8: 'pools.a.size' is missing");
+  EXPECT_EQ(refusal(head + "size = 0\n"),
+            "wrong.toml:3:8: 'pools.a.size' must be an integer, 1 to 1024 (no fraction, no exponent)");
+  EXPECT_EQ(refusal(head + "size = 1\nmax_job = 2\n"),
+            "wrong.toml:4:11: unknown key 'pools.a.max_job' (did you mean 'max_jobs'?)");
+  EXPECT_EQ(refusal(head + "size = 1\nname = \"b\"\n"),
+            "wrong.toml:4:8: 'pools.a.name' must be no name inside: the table has it");
+  EXPECT_EQ(refusal(head + "size = 1\ncwd = \"relative\"\n"), "wrong.toml:4:7: 'pools.a.cwd' must be an absolute path");
+  EXPECT_EQ(refusal("[pools.a]\ncommand = [\"w\", 1]\nsize = 1\n"), "wrong.toml:2:11: 'pools.a.command[1]' must be a string");
+}
+
 TEST_F(Load, WithoutSourcesEverythingIsBuiltIn) {
   const Loaded loaded = load({}, {}, {});
   for (const auto& origin : loaded.origins) EXPECT_EQ(origin, "built-in");

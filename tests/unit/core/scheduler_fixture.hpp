@@ -100,7 +100,8 @@ class SchedulerTest : public testing::Test {
   /// The facts of the last event's Persist effects, as words: "submit start finish".
   std::string facts() const {
     static constexpr std::array<const char*, std::variant_size_v<Fact>> names{
-        "submit", "start", "cancel", "finish", "forget", "reserve", "channel", "put", "take", "event", "retry"};
+        "submit", "start", "cancel", "finish", "forget",   "reserve",    "channel",
+        "put",    "take",  "event",  "retry",  "set_pool", "remove_pool"};
     std::string text;
     for (const auto& persist : effects<Persist>()) {
       for (const auto& fact : persist.facts) text += (text.empty() ? "" : " ") + std::string(names[fact.index()]);

@@ -6,8 +6,16 @@
 namespace stint::core::simulation {
 namespace {
 
+EndReport lost_report() {
+  EndReport report;
+  report.ending = EndReport::Lost{"its worker is gone"};
+  return report;
+}
+
+constexpr auto fixed_lanes = static_cast<std::size_t>(Lane::pool);
 constexpr std::size_t jobs_max = 120;
 constexpr double refuse_probability = 0.4;
+constexpr std::array<const char*, 2> pool_names{"near", "far"};
 constexpr std::array<const char*, 4> groups{"red", "green", "blue", "white"};
 
 [[noreturn]] void wrong(JobId id, const std::string& what) { throw std::logic_error("job " + std::to_string(id) + ": " + what); }
@@ -24,7 +32,11 @@ std::vector<std::shared_ptr<const JobSpec>> make_specs() {
   std::vector<std::shared_ptr<const JobSpec>> specs;
   for (int i = 0; i < 48; ++i) {
     JobSpec spec;
-    spec.task = "echo";
+    if (i % 4 == 3) {
+      spec.pool = pool_names[static_cast<std::size_t>(i / 4 % 2)];
+    } else {
+      spec.task = "echo";
+    }
     spec.durable = i % 3 != 0;
     spec.daemon = i % 8 == 1;
     spec.priority = (i % 5 - 2) * 10;
@@ -96,6 +108,8 @@ void Simulation::step() {
       Choice{4, [](Simulation& s) { return s.timer(); }},
       Choice{8, [](Simulation& s) { return s.loaded(); }},
       Choice{1, [](Simulation& s) { return s.slots(); }},
+      Choice{2, [](Simulation& s) { return s.set_pool(); }},
+      Choice{1, [](Simulation& s) { return s.chance(0.2) && s.remove_pool(); }},
       Choice{1, [](Simulation& s) { return s.drain(); }},
       Choice{2, [](Simulation& s) { return s.undrain(); }},
       Choice{1, [](Simulation& s) { return s.stale(); }},
@@ -122,7 +136,7 @@ void Simulation::step() {
 void Simulation::settle() {
   scheduler_->on_undrain(now_, effects_);
   after_event();
-  for (std::size_t lane = 0; lane < lane_count; ++lane) {
+  for (std::size_t lane = 0; lane < fixed_lanes; ++lane) {
     scheduler_->on_slots(static_cast<Lane>(lane), 4, now_, effects_);
     after_event();
   }
@@ -158,10 +172,12 @@ bool Simulation::submit() {
   std::vector<Submission> jobs;
   for (auto left = 1 + below(3); left > 0; --left) {
     Submission job;
+    std::optional<PoolView> pool;
     do {
       job.spec = specs_[below(specs_.size())];
-    } while (job.spec->durable != chosen->durable);
-    job.lane = static_cast<Lane>(below(lane_count));
+      if (job.spec->pool) pool = scheduler_->find_pool(*job.spec->pool);
+    } while (job.spec->durable != chosen->durable || (job.spec->pool && (!pool || pool->removing)));
+    job.lane = job.spec->pool ? Lane::pool : static_cast<Lane>(below(fixed_lanes));
     job.executor = ExecutorKind::coroutine;
     jobs.push_back(std::move(job));
   }
@@ -187,16 +203,12 @@ Simulation::Attempted* Simulation::any_attempt() { return running_.empty() ? nul
 
 bool Simulation::started() {
   // No executor begins more than it has slots for.
-  std::array<std::uint64_t, lane_count> begun{};
-  for (const auto& each : running_) begun[static_cast<std::size_t>(each.lane)] += each.begun ? 1 : 0;
-  const Counts counts = scheduler_->counts();
-  const auto found = std::ranges::find_if(running_, [&](const Attempted& each) {
-    const auto lane = static_cast<std::size_t>(each.lane);
-    return !each.begun && begun[lane] < counts.slots[lane];
-  });
+  auto places = this->places();
+  const auto found = std::ranges::find_if(
+      running_, [&](const Attempted& each) { return !each.begun && begun_in(each.place) < places[each.place].slots; });
   if (found == running_.end()) return false;
   found->begun = true;
-  const bool program = found->lane == Lane::program;
+  const bool program = found->lane == Lane::program || found->lane == Lane::pool;
   scheduler_->on_started(found->id, found->attempt, now_, program ? "runner-1" : "", program ? std::optional(42) : std::nullopt,
                          effects_);
   count("on_started");
@@ -242,7 +254,11 @@ bool Simulation::ended() {
   const Attempted attempted = *chosen;
   running_.erase(running_.begin() + (chosen - running_.data()));
   const EndReport report = any_report(attempted);
-  if (attempted.lane == Lane::program) unrecorded_.emplace(std::pair(attempted.id, attempted.attempt), report);
+  const bool on_a_runner = attempted.lane == Lane::program || attempted.lane == Lane::pool;
+  // The runner of a pool knows that it had begun, not how it ended.
+  if (on_a_runner) {
+    unrecorded_.emplace(std::pair(attempted.id, attempted.attempt), attempted.lane == Lane::pool ? lost_report() : report);
+  }
   scheduler_->on_ended(attempted.id, attempted.attempt, report, now_, effects_);
   count("on_ended");
   after_event();
@@ -354,8 +370,31 @@ bool Simulation::loaded() {
 }
 
 bool Simulation::slots() {
-  scheduler_->on_slots(static_cast<Lane>(below(lane_count)), static_cast<std::uint32_t>(below(8)), now_, effects_);
+  scheduler_->on_slots(static_cast<Lane>(below(fixed_lanes)), static_cast<std::uint32_t>(below(8)), now_, effects_);
   count("on_slots");
+  after_event();
+  return true;
+}
+
+bool Simulation::set_pool() {
+  auto spec = std::make_shared<PoolSpec>();
+  spec->name = pool_names[below(pool_names.size())];
+  spec->size = static_cast<std::uint32_t>(1 + below(4));
+  const auto known = scheduler_->find_pool(spec->name);
+  if (known && known->removing) return false;
+  scheduler_->on_pool_set(std::move(spec), chance(0.8) ? user_ : nullptr, now_, effects_);
+  count("on_pool_set");
+  after_event();
+  return true;
+}
+
+bool Simulation::remove_pool() {
+  const std::string name = pool_names[below(pool_names.size())];
+  const auto before = scheduler_->find_pool(name);
+  scheduler_->on_pool_remove(name, now_, effects_);
+  const auto after = scheduler_->find_pool(name);
+  if (after && !after->removing) throw std::logic_error("a pool that was removed still takes jobs");
+  if (before) count("on_pool_remove");
   after_event();
   return true;
 }
@@ -400,15 +439,16 @@ bool Simulation::restart() {
   anew.first_seq = store_.next_seq();
   scheduler_ = std::make_unique<Scheduler>(anew);
   const auto jobs = store_.unfinished();
+  scheduler_->on_pools_recovered(store_.pools());
   scheduler_->on_recovered(jobs, {}, now_, effects_);
   count("on_recovered");
   restarting_ = true;
   after_event();
   for (const StoredJob& job : jobs) {
-    if (job.has_started() && job.lane == Lane::program) take_over(job);
+    if (job.has_started() && (job.lane == Lane::program || job.lane == Lane::pool)) take_over(job);
   }
   restarting_ = false;
-  running_before_ = scheduler_->counts().running;
+  places_before_ = places();
   compare_running();
   return true;
 }
@@ -421,9 +461,11 @@ void Simulation::lose_memory() {
   durable_ = 0;
   drain_scope_ = {};
   snapshot_.clear();
-  running_before_ = {};
+  places_before_ = {};
   const auto gone = [this](JobId id) { return !store_.submitted(id) && !published_.contains(id); };
-  std::erase_if(running_, [&](const Attempted& each) { return each.lane != Lane::program || !store_.submitted(each.id); });
+  std::erase_if(running_, [&](const Attempted& each) {
+    return (each.lane != Lane::program && each.lane != Lane::pool) || !store_.submitted(each.id);
+  });
   std::erase_if(unrecorded_, [this](const auto& each) { return !store_.submitted(each.first.first); });
   std::erase_if(ever_started_, [&](const auto& each) { return gone(each.first); });
   std::erase_if(announced_, gone);
@@ -450,7 +492,7 @@ void Simulation::lose_memory() {
   std::erase_if(transient_, over);
 }
 
-// As its runner tells it: it lives, it has ended, or it was never begun.
+// As its runner tells it: it lives, or did until its pool's worker was killed, it has ended, or it was never begun.
 void Simulation::take_over(const StoredJob& job) {
   const auto run = std::pair(job.id, job.attempt);
   const auto running =
@@ -459,6 +501,11 @@ void Simulation::take_over(const StoredJob& job) {
     scheduler_->on_started(job.id, job.attempt, now_, "runner-1", 42, effects_);
     scheduler_->on_ended(job.id, job.attempt, ended->second, now_, effects_);
     count("taken over: has ended");
+  } else if (running != running_.end() && running->begun && job.lane == Lane::pool) {
+    running_.erase(running);
+    unrecorded_.emplace(run, lost_report());
+    scheduler_->on_ended(job.id, job.attempt, lost_report(), now_, effects_);
+    count("taken over: lost with its pool");
   } else if (running != running_.end() && running->begun) {
     scheduler_->on_started(job.id, job.attempt, now_, "runner-1", 42, effects_);
     count("taken over: lives");
@@ -513,19 +560,32 @@ void Simulation::compare(const Snapshot& before, const Snapshot& after) {
   }
 }
 
-void Simulation::compare_running() {
+std::map<std::string, Simulation::Place> Simulation::places() const {
+  std::map<std::string, Place> places;
   const Counts counts = scheduler_->counts();
-  std::array<std::uint64_t, lane_count> executing{};
-  for (const auto& each : running_) ++executing[static_cast<std::size_t>(each.lane)];
-  for (std::size_t lane = 0; lane < lane_count; ++lane) {
-    if (counts.running[lane] > std::max<std::uint64_t>(counts.slots[lane], running_before_[lane])) {
-      throw std::logic_error("lane " + std::to_string(lane) + ": more run than there are slots");
+  for (std::size_t lane = 0; lane < fixed_lanes; ++lane)
+    places["lane " + std::to_string(lane)] = {counts.running[lane], counts.slots[lane]};
+  for (const PoolView& pool : scheduler_->pools()) places["pool " + pool.spec->name] = {pool.running, pool.spec->size};
+  return places;
+}
+
+std::uint64_t Simulation::begun_in(const std::string& place) const {
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(running_, [&](const Attempted& each) { return each.place == place && each.begun; }));
+}
+
+void Simulation::compare_running() {
+  auto places = this->places();
+  for (const auto& [name, place] : places) {
+    if (place.running > std::max(place.slots, places_before_[name].running)) {
+      throw std::logic_error(name + ": more run than there are slots");
     }
-    const std::uint64_t begun = static_cast<std::uint64_t>(std::ranges::count_if(
-        running_, [lane](const Attempted& each) { return static_cast<std::size_t>(each.lane) == lane && each.begun; }));
-    if (begun > counts.running[lane]) throw std::logic_error("an executor runs more than the scheduler started");
+    if (begun_in(name) > place.running) throw std::logic_error("an executor runs more than the scheduler started");
   }
-  running_before_ = counts.running;
+  for (const auto& each : running_) {
+    if (!places.contains(each.place)) wrong(each.id, "runs in a pool that is gone");
+  }
+  places_before_ = std::move(places);
 }
 
 // In a drain nothing but daemon jobs that were told to stop may be left, unless a refusal is still to be worked off.
@@ -534,9 +594,9 @@ void Simulation::compare_drain() const {
   bool foreground = false;
   JobId untold = 0;
   scheduler_->each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
-    if (job.is_finished() || job.is_waiting() || job.is_doomed() || (drain_scope_ == DrainScope::running && job.is_queued()))
-      return true;
+    if (job.is_finished() || job.is_waiting() || (drain_scope_ == DrainScope::running && job.is_queued())) return true;
     foreground = foreground || !job.daemon;
+    if (job.is_doomed()) return true;
     const auto* const running = std::get_if<Running>(&job.state);
     if (running == nullptr || running->stop == StopCause::none) untold = job.id;
     return true;
@@ -621,7 +681,9 @@ void Simulation::perform_start(const Start& start) {
     wrong(start.id, "was started before that was recorded");
   }
   if (!ever_started_.emplace(start.id, start.attempt).second) wrong(start.id, "an attempt was started twice");
-  running_.push_back({start.id, start.attempt, start.lane});
+  const std::string place =
+      job->lane == Lane::pool ? "pool " + *job->spec->pool : "lane " + std::to_string(static_cast<int>(job->lane));
+  running_.push_back({start.id, start.attempt, start.lane, place});
 }
 
 // Whether it comes back is the executor's luck: returned() may choose it, or started() before.

@@ -41,10 +41,15 @@ class Simulation {
     JobId id = 0;
     Attempt attempt = 0;
     Lane lane{};
+    std::string place;  ///< its lane, or its pool
     bool begun = false;
     bool stopped = false;
   };
   using Snapshot = std::map<JobId, const char*>;
+  struct Place {
+    std::uint64_t running = 0;
+    std::uint64_t slots = 0;
+  };
 
   // Events; each returns false where there was nothing to do it to.
   bool submit();
@@ -60,6 +65,8 @@ class Simulation {
   bool commit(double refuse);
   bool timer();
   bool slots();
+  bool set_pool();
+  bool remove_pool();
   bool drain();
   bool undrain();
   bool stale();
@@ -73,6 +80,9 @@ class Simulation {
   void check_account(JobId id) const;
   void take_over(const StoredJob& job);
   [[nodiscard]] Snapshot snapshot() const;
+  /// What holds slots: the lanes and the pools.
+  [[nodiscard]] std::map<std::string, Place> places() const;
+  [[nodiscard]] std::uint64_t begun_in(const std::string& place) const;
   void compare(const Snapshot& before, const Snapshot& after);
   void compare_running();
   void compare_drain() const;
@@ -107,7 +117,7 @@ class Simulation {
   std::optional<Time> timer_;
   std::optional<std::vector<LoadedSpec>> loading_;  // read, and not answered yet
   std::vector<Attempted> running_;
-  std::array<std::uint64_t, lane_count> running_before_{};
+  std::map<std::string, Place> places_before_;
   std::set<std::pair<JobId, Attempt>> ever_started_;
   std::map<std::pair<JobId, Attempt>, EndReport> unrecorded_;  // ends of programs, as their runner keeps them
   std::set<JobId> given_;           // ids of what was submitted and not lost with a daemon before it was recorded

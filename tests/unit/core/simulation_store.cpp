@@ -83,6 +83,12 @@ std::vector<LoadedSpec> ModelStore::load(const std::vector<JobId>& ids) const {
   return loaded;
 }
 
+std::vector<StoredPool> ModelStore::pools() const {
+  std::vector<StoredPool> pools;
+  for (const auto& [name, pool] : pools_) pools.push_back(pool);
+  return pools;
+}
+
 void ModelStore::apply_submit(const SubmitFact& submit) {
   JobId id = submit.first;
   for (const auto& job : submit.jobs) {
@@ -93,6 +99,7 @@ void ModelStore::apply_submit(const SubmitFact& submit) {
     stored.priority = job.spec->priority;
     stored.daemon = job.spec->daemon;
     stored.group = job.spec->group;
+    stored.pool = job.spec->pool;
     stored.user = submit.user;
     stored.submitted_at = submit.at;
     stored.executor = job.executor;
@@ -133,6 +140,10 @@ void ModelStore::apply(const Fact& fact) {
   } else if (const auto* const reserve = std::get_if<ReserveFact>(&fact)) {
     next_id_ = std::max(next_id_, reserve->ids);
     next_seq_ = std::max(next_seq_, reserve->seqs);
+  } else if (const auto* const pool = std::get_if<SetPoolFact>(&fact)) {
+    pools_[pool->spec->name] = {pool->spec, pool->owner};
+  } else if (const auto* const removed = std::get_if<RemovePoolFact>(&fact)) {
+    pools_.erase(removed->name);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,7 @@ class ModelStore {
   [[nodiscard]] std::vector<StoredJob> unfinished() const;
   /// What a Load is answered with.
   [[nodiscard]] std::vector<LoadedSpec> load(const std::vector<JobId>& ids) const;
+  [[nodiscard]] std::vector<StoredPool> pools() const;
   [[nodiscard]] JobId next_id() const { return next_id_; }
   [[nodiscard]] Seq next_seq() const { return next_seq_; }
   /// Was in memory only.
@@ -64,6 +66,7 @@ class ModelStore {
   std::set<JobId> refused_;
   std::set<std::pair<JobId, Attempt>> started_;
   std::set<JobId> cancelled_;
+  std::map<std::string, StoredPool> pools_;
   std::set<std::pair<JobId, Attempt>> returned_;
   std::set<std::pair<JobId, Attempt>> retried_;
   std::map<JobId, Seq> finished_;

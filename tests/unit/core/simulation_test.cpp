@@ -56,6 +56,8 @@ TEST(Simulation, RandomEvents) {
                             "on_refused",
                             "on_timer",
                             "on_slots",
+                            "on_pool_set",
+                            "on_pool_remove",
                             "on_drain",
                             "on_undrain",
                             "on_loaded",
@@ -63,6 +65,7 @@ TEST(Simulation, RandomEvents) {
                             "recorded and not announced",
                             "taken over: has ended",
                             "taken over: lives",
+                            "taken over: lost with its pool",
                             "taken over: never began"}) {
     const auto found = simulation.events().find(event);
     EXPECT_TRUE(found != simulation.events().end() && found->second >= occurrences_min) << event;

@@ -19,6 +19,7 @@ std::vector<EndReport> samples() {
   all.emplace_back().ending = EndReport::Returned{json::Raw{R"({"a":[1,2]})"}};
   all.emplace_back().ending = EndReport::Failed{{"spawn", "no such file"}, 127};
   all.emplace_back().ending = EndReport::Failed{{"crashed", ""}, std::nullopt};
+  all.emplace_back().ending = EndReport::Failed{{"ValueError", "no", json::Raw{"[1]"}}, std::nullopt};
   all.emplace_back().ending = EndReport::Lost{"the machine went down"};
   EndReport full;
   full.ending = EndReport::Exited{3};

@@ -45,6 +45,7 @@ void PlainStore::submit(const core::SubmitFact& fact) {
                                             .priority = job.spec->priority,
                                             .daemon = job.spec->daemon,
                                             .group = job.spec->group,
+                                            .pool = job.spec->pool,
                                             .index = job.index,
                                             .user = fact.user,
                                             .submitted_at = fact.at,

@@ -73,6 +73,28 @@ TEST(SqliteStore, StartsAndCancelsComeBack) {
   disk.close();
 }
 
+TEST(SqliteStore, PoolsComeBack) {
+  DiskStore disk;
+  disk.open();
+  PoolSpec spec;
+  spec.command = {"worker", "-x"};
+  spec.size = 3;
+  spec.env["A"] = "1";
+  spec.idle_timeout = std::chrono::milliseconds(1'500);
+  for (const char* name : {"a", "b"}) {
+    spec.name = name;
+    disk.persist(core::SetPoolFact{std::make_shared<const PoolSpec>(spec), sample_user()});
+  }
+  spec.size = 4;
+  disk.persist(core::SetPoolFact{std::make_shared<const PoolSpec>(spec), sample_user(1001)}, core::RemovePoolFact{"a"});
+  disk.settle();
+  const Recovered recovered = disk.reopen();
+  ASSERT_EQ(recovered.pools.size(), 1U);
+  EXPECT_EQ(*recovered.pools[0].spec, spec);
+  EXPECT_EQ(recovered.pools[0].owner->name, "user1001");
+  disk.close();
+}
+
 TEST(SqliteStore, JobsOfATemplateShareOneSpecification) {
   DiskStore disk;
   disk.open();

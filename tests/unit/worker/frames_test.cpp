@@ -6,6 +6,7 @@
 #include <array>
 
 #include "common/packet_link.hpp"
+#include "common/pool_protocol.hpp"
 #include "common/worker_protocol.hpp"
 
 namespace stint::worker {
@@ -78,6 +79,30 @@ TEST(Frames, WhatATakeOverSays) {
   EXPECT_EQ(again(ClearWorker{"runner-3"}).name, "runner-3");
   EXPECT_EQ(again(RemoveWorker{"runner-4"}).name, "runner-4");
   EXPECT_EQ(again(Died{"runner-5", 7, unknown_wait_status, {}}).wait_status, unknown_wait_status);
+}
+
+TEST(Frames, OfPools) {
+  SetPool pool;
+  pool.number = 7;
+  pool.name = "p";
+  pool.argv = {"w", "-x"};
+  pool.env = {{"A", "1"}};
+  pool.max_jobs = 5;
+  pool.idle_timeout = std::chrono::seconds(2);
+  EXPECT_EQ(again(pool).argv, pool.argv);
+  EXPECT_EQ(again(DropPool{7}).number, 7U);
+  PoolMessage message;
+  message.run = {17, 2};
+  message.args = "[1]";
+  message.capture = false;
+  message.timeout = std::chrono::milliseconds(5);
+  EXPECT_EQ(again(message).timeout, message.timeout);
+  PoolAnswered answered;
+  answered.run = {17, 2};
+  answered.failure = PoolFailure{"spawn", "no", "{}", 127};
+  answered.err = KeptStream{3, false, false, "abc"};
+  EXPECT_EQ(again(answered).failure->exit_code, 127);
+  EXPECT_EQ(again(PoolProgress{{17, 2}, 500'000, "half"}).text, "half");
 }
 
 TEST(Frames, EachCutAndEachExtraByteIsRefused) {

@@ -1,0 +1,84 @@
+"""A worker of a pool for tests: does what its message says. Standard library only, as small as a worker can be."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+ANSWERED = 0
+
+
+def write(text):
+    os.write(1, text.encode())
+
+
+def do(message, args):
+    number = message["id"]
+    what = args.get("do") if isinstance(args, dict) else None
+    if what == "pid":
+        return os.getpid()
+    if what == "message":
+        return message
+    if what == "environment":
+        return {name: value for name, value in os.environ.items() if name.startswith("STINT") or name == args.get("name")}
+    if what == "count":
+        return ANSWERED
+    if what == "sleep":
+        time.sleep(args["seconds"])
+    if what == "say":
+        os.write(2, args["text"].encode())
+    if what == "cwd":
+        return os.getcwd()
+    if what == "progress":
+        for value in args["values"]:
+            write(json.dumps({"id": number, "progress": value, "text": f"at {value}"}) + "\n")
+    if what == "fail":
+        raise ValueError(args["message"])
+    if what == "exit":
+        os._exit(args["code"])
+    if what == "crash":
+        ctypes.string_at(0)
+    if what == "ignore":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(2, b"ignoring\n")
+        time.sleep(300)
+    if what == "hang":
+        os.write(2, b"hanging\n")
+        time.sleep(300)
+    if what == "write":
+        write(args["text"].replace("ID", str(number)))
+        time.sleep(300)
+    if what == "extra":
+        write(json.dumps({"id": number, "result": "good"}) + "\n" + args["text"])
+        return None
+    if what == "flood":
+        while True:
+            os.write(1, b"x" * (1 << 20))
+    if what == "close":
+        os.close(1)
+        time.sleep(300)
+    if what == "strays":
+        subprocess.Popen(["sleep", "300"])
+        subprocess.Popen(["setsid", "-f", "sleep", "300"])
+        if args.get("then") == "exit":
+            os._exit(3)
+    if what == "big":
+        return "x" * args["bytes"]
+    return args
+
+
+for line in sys.stdin:
+    message = json.loads(line)
+    args = message["args"]
+    try:
+        result = do(message, args)
+    except ValueError as error:
+        answer = {"error": {"message": str(error), "kind": "ValueError", "data": {"args": error.args}}}
+    else:
+        answer = {"result": result}
+    ANSWERED += 1
+    if not (isinstance(args, dict) and args.get("do") == "extra"):
+        write(json.dumps({"id": message["id"], **answer}) + "\n")
