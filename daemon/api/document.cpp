@@ -18,7 +18,7 @@ std::string type_text(const nlohmann::json& schema) {
   if (!schema.contains("type")) return "any";
   std::string type = schema["type"];
   if (type == "array") return "list of " + type_text(schema["items"]);
-  if (type == "object" && schema.contains("properties") && !schema["properties"].contains("command")) {
+  if (type == "object" && schema.contains("properties") && !schema["properties"].contains("shell")) {
     std::string out;
     for (const auto& [name, child] : schema["properties"].items()) out += (out.empty() ? "{" : ", ") + name;
     return out + "}";
@@ -145,7 +145,8 @@ Where a worker fails, only its own message suffers: the job is `failed`, and the
 `error.kind` says which: `crashed` (it died, or ended, before it answered), `bad_answer` (a line that is no answer to this message, too long,
 or its output closed), `spawn` (it could not be started; `exit_code` 126 or 127). `job.cancel` and `timeout` stop the message by stopping
 its worker: SIGTERM to its tree, SIGKILL after the job's `grace`. What a message has started stays with its worker and is killed with it.
-A line that nobody asked for costs the worker, and no message.
+A line that nobody asked for costs the worker, and no message. A message that lies unread before a worker that dies after it has answered
+others goes to another worker.
 
 A pool that is bound to its connection (`"bind": "connection"`) is gone as soon as that is closed: what is queued and runs in it is
 `cancelled`. It can be set again and removed through this connection alone; jobs for it may come from any.

@@ -77,9 +77,8 @@ Reply on_pool_remove(Context& context, protocol::PoolRemoveRequest&& request) {
   const auto pool = backend.scheduler().find_pool(request.name);
   if (!pool) throw unknown_pool(backend.scheduler(), request.name);
   require_own(context, *pool);
-  const std::uint64_t unfinished = pool->queued + pool->running;
-  if (unfinished > 0 && !request.force) {
-    throw Error(ErrorKind::conflict, std::to_string(unfinished) + " jobs of the pool '" + request.name +
+  if (pool->unfinished > 0 && !request.force) {
+    throw Error(ErrorKind::conflict, std::to_string(pool->unfinished) + " jobs of the pool '" + request.name +
                                          "' are unfinished: wait for them, or cancel them with \"force\"");
   }
   context.conversation.unbind(binding_of(request.name));

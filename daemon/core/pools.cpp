@@ -2,6 +2,14 @@
 #include "daemon/core/scheduler_state.hpp"
 
 namespace stint::core {
+namespace {
+
+PoolView view_of(const PoolLane& pool) {
+  return {pool.spec, pool.owner, pool.removing, pool.permits.waiting(), pool.permits.running(), pool.unfinished()};
+}
+
+}  // namespace
+
 PoolLane& Scheduler::State::add_pool(std::shared_ptr<const PoolSpec> spec, std::shared_ptr<const User> owner) {
   PoolLane& pool = pools.add(std::move(spec));
   pool.owner = std::move(owner);
@@ -74,14 +82,12 @@ void Scheduler::on_pool_remove(std::string_view name, Time now, Effects& out) {
 std::optional<PoolView> Scheduler::find_pool(std::string_view name) const {
   const PoolLane* const pool = std::as_const(state_->pools).find(name);
   if (pool == nullptr) return std::nullopt;
-  return PoolView{pool->spec, pool->owner, pool->removing, pool->permits.waiting(), pool->permits.running()};
+  return view_of(*pool);
 }
 
 std::vector<PoolView> Scheduler::pools() const {
   std::vector<PoolView> views;
-  std::as_const(state_->pools).each([&views](const PoolLane& pool) {
-    views.push_back({pool.spec, pool.owner, pool.removing, pool.permits.waiting(), pool.permits.running()});
-  });
+  std::as_const(state_->pools).each([&views](const PoolLane& pool) { views.push_back(view_of(pool)); });
   return views;
 }
 

@@ -68,6 +68,7 @@ struct PoolView {
   bool removing = false;              ///< takes no more jobs; gone when the last of them has ended
   std::uint64_t queued = 0;
   std::uint64_t running = 0;
+  std::uint64_t unfinished = 0;  ///< these, and who waits for a time
 };
 
 /// What a drain waits for: nothing, what runs, or what is queued too. Never for who waits for a time, which it cannot hurry.

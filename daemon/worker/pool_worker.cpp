@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -48,7 +49,6 @@ void PoolWorker::start(Begin order, std::size_t slot, PoolMessage message) {
   take(std::move(message));
   program_ = host_.launch(*this, std::move(order), slot, pipes_);
   if (gone_) return;
-  input_.open(std::move(pipes_.input));
   try {
     out_watch_ = std::make_unique<Watch>(loop(), pipes_.out.get(), EPOLLIN, [this](std::uint32_t) { on_output(); });
     err_watch_ = std::make_unique<Watch>(loop(), pipes_.err.get(), EPOLLIN, [this](std::uint32_t) { on_errors(); });
@@ -86,25 +86,41 @@ void PoolWorker::write_message() {
     deadline = task_->started_at + *timeout;
     timer_.arm_in(*timeout);
   }
-  input_.offer(0, message_line(task_->message, deadline), false);
-  task_->message.args = {};
+  line_.erase(0, written_);  // what it answered without having read it
+  line_ += message_line(task_->message, deadline);
+  written_ = 0;
   pump_input();
 }
 
 void PoolWorker::pump_input() {
   input_watch_.reset();
-  static_cast<void>(input_.pump());
-  if (!input_.wants_to_write()) return;
+  while (written_ < line_.size()) {
+    const ssize_t put = ::write(pipes_.input.get(), line_.data() + written_, line_.size() - written_);
+    if (put >= 0) {
+      written_ += static_cast<std::size_t>(put);
+    } else if (errno == EAGAIN) {
+      return watch_input();
+    } else if (errno != EINTR) {
+      break;  // nobody reads any more: its end will be seen
+    }
+  }
+  line_ = {};
+}
+
+void PoolWorker::watch_input() {
   try {
-    input_watch_ = std::make_unique<Watch>(loop(), input_.fd(), EPOLLOUT, [this](std::uint32_t) { pump_input(); });
+    input_watch_ = std::make_unique<Watch>(loop(), pipes_.input.get(), EPOLLOUT, [this](std::uint32_t) { pump_input(); });
   } catch (const std::system_error& error) {
     reject(std::string("cannot be watched: ") + error.what());
   }
 }
 
-void PoolWorker::close_input() {
-  input_watch_.reset();
-  static_cast<void>(input_.close());
+/// A worker that has just answered may die, or be killed for another line, while the next message is on its way. One that
+/// never answered is no better than the next one would be.
+bool PoolWorker::may_pass_on() const {
+  if (!has_answered_ || task_->stopped || task_->timed_out) return false;
+  int unread = 0;
+  return ::ioctl(pipes_.input.get(), FIONREAD, &unread) == 0 && static_cast<std::size_t>(unread) == written_;
 }
 
 // Output: answers
@@ -157,6 +173,7 @@ void PoolWorker::on_line(std::string_view line, std::optional<PoolAnswered>& ans
     return owner_.on_progress({task_->message.run, static_cast<std::uint32_t>(progress->value * 1e6), std::move(progress->text)});
   }
   timer_.cancel();
+  has_answered_ = true;
   drain_errors(error_reads);  // it wrote them before its answer
   answered = take_answer();
   if (auto* result = std::get_if<WorkerResult>(&said)) {
@@ -245,14 +262,15 @@ void PoolWorker::retire() {
   leaving_ = true;
   if (task_ || ending_) return;
   ending_ = true;
-  close_input();
+  input_watch_.reset();
+  pipes_.input.reset();
   timer_.arm_in(leave_grace);
 }
 
 void PoolWorker::kill() {
   timer_.cancel();
   ending_ = true;
-  close_input();
+  input_watch_.reset();
   if (program_ != nullptr) program_->stop(true);
 }
 
@@ -272,11 +290,12 @@ void PoolWorker::on_program_ended(Program& program, RunEnded ended) {
   }
   gone_ = ending_ = true;
   timer_.cancel();
-  close_input();
+  input_watch_.reset();
   drain_errors(error_reads);
   out_watch_.reset();
   err_watch_.reset();
   host_.retire(program);
+  if (task_ && may_pass_on() && owner_.on_unread(*this, task_->message)) task_.reset();
   if (task_) {
     auto failure = std::move(task_->verdict);
     PoolAnswered answered = take_answer();

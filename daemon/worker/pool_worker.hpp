@@ -12,7 +12,6 @@
 
 #include "common/framing.hpp"
 #include "common/pool_protocol.hpp"
-#include "daemon/worker/input.hpp"
 #include "daemon/worker/pool_lines.hpp"
 #include "daemon/worker/program.hpp"
 
@@ -50,6 +49,8 @@ class PoolWorker final : private ProgramHost {
     virtual void on_stopping(const RunStopping& stopping) = 0;
     /// Its message is over; it may be given another one where it `is_idle`.
     virtual void on_answered(PoolWorker& worker, PoolAnswered answered) = 0;
+    /// It died with a message that it cannot have seen. False where nobody else can be given it.
+    virtual bool on_unread(PoolWorker& worker, PoolMessage& message) = 0;
     /// Its processes are gone: to be destroyed after this turn.
     virtual void on_gone(PoolWorker& worker) = 0;
   };
@@ -104,6 +105,8 @@ class PoolWorker final : private ProgramHost {
   void take(PoolMessage message);
   void write_message();
   void pump_input();
+  void watch_input();
+  [[nodiscard]] bool may_pass_on() const;
   void on_output();
   /// False where there is nothing more now.
   bool read_output();
@@ -116,7 +119,6 @@ class PoolWorker final : private ProgramHost {
   void reject(std::string reason);
   void on_timer();
   void end_program(bool force);
-  void close_input();
   [[nodiscard]] PoolAnswered take_answer();
 
   PoolHost& host_;
@@ -130,8 +132,10 @@ class PoolWorker final : private ProgramHost {
   bool ending_ = false;   // gets no message any more, and its process ends
   bool gone_ = false;
   bool out_ended_ = false;
+  bool has_answered_ = false;
   WorkerPipes pipes_;
-  Input input_;
+  std::string line_;         // its message, until it is written
+  std::size_t written_ = 0;  // of its message
   LineSplitter lines_;
   json::Parser parser_;
   std::unique_ptr<Watch> input_watch_;

@@ -83,13 +83,13 @@ bool Pools::give_back(const Run& run) {
   return false;
 }
 
-bool Pools::abandon() {
+void Pools::abandon() {
+  abandoned_ = abandoned_ || !pools_.empty();
   for (auto& [number, pool] : pools_) {
     pool.waiting.clear();
     for (const auto& worker : pool.workers) worker->kill();
   }
   fresh_.clear();
-  return !pools_.empty();
 }
 
 // Messages and workers
@@ -134,18 +134,22 @@ bool Pools::begin_next(Pool& pool, PoolWorker* worker) {
   pool.waiting.pop_front();
   const Run run = message.run;
   note_begun(run, *slot);
-  Begun& begun = begun_[run];
-  begun = {*slot, worker, false};
+  begun_[run] = {*slot, worker, false};
   fresh_.emplace_back(run, Clock::now());
   if (!settle_timer_.is_armed()) settle_timer_.arm_in(quick_answer);
   if (worker != nullptr) {
     worker->ask(std::move(message));
   } else {
-    PoolWorker::Owner& owner = *this;
-    begun.worker = pool.workers.emplace_back(std::make_unique<PoolWorker>(host_, owner, pool.spec)).get();
-    begun.worker->start(worker_order(pool.spec), *own_slot, std::move(message));
+    start_worker(pool, *own_slot, std::move(message));
   }
   return true;
+}
+
+void Pools::start_worker(Pool& pool, std::size_t own_slot, PoolMessage message) {
+  PoolWorker::Owner& owner = *this;
+  PoolWorker& worker = *pool.workers.emplace_back(std::make_unique<PoolWorker>(host_, owner, pool.spec));
+  begun_.at(message.run).worker = &worker;
+  worker.start(worker_order(pool.spec), own_slot, std::move(message));
 }
 
 /// Before the worker hears of it. The process is found by the worker's own record.
@@ -187,6 +191,13 @@ void Pools::on_answered(PoolWorker& worker, PoolAnswered answered) {
   Pool& pool = pools_.at(worker.pool());
   if (worker.is_idle()) pool.idle.push_back(&worker);
   serve(pool);
+}
+
+/// Another worker takes the place of the dead one; the message goes on having begun.
+bool Pools::on_unread(PoolWorker& worker, PoolMessage& message) {
+  const auto own_slot = abandoned_ ? std::nullopt : host_.take_slot();
+  if (own_slot) start_worker(pools_.at(worker.pool()), *own_slot, std::move(message));
+  return own_slot.has_value();
 }
 
 void Pools::on_gone(PoolWorker& worker) {

@@ -30,8 +30,10 @@ class Pools final : private PoolWorker::Owner {
   bool stop(const Run& run, bool force);
   bool recall(const Run& run);
   bool recorded(const Run& run);
-  /// The daemon is gone. True where there were pools.
-  bool abandon();
+  /// The daemon is gone.
+  void abandon();
+  /// It was, and there were pools: no other daemon has a use for this.
+  [[nodiscard]] bool abandoned() const { return abandoned_; }
   /// Destroys what has ended, and fills places that have become free.
   void end_of_turn();
 
@@ -52,6 +54,7 @@ class Pools final : private PoolWorker::Owner {
   void on_progress(const PoolProgress& progress) override;
   void on_stopping(const RunStopping& stopping) override;
   void on_answered(PoolWorker& worker, PoolAnswered answered) override;
+  bool on_unread(PoolWorker& worker, PoolMessage& message) override;
   void on_gone(PoolWorker& worker) override;
 
   void serve(Pool& pool);
@@ -59,6 +62,7 @@ class Pools final : private PoolWorker::Owner {
   [[nodiscard]] static PoolWorker* take_idle(Pool& pool);
   /// False where the disk has no room to note it.
   [[nodiscard]] bool begin_next(Pool& pool, PoolWorker* worker);
+  void start_worker(Pool& pool, std::size_t own_slot, PoolMessage message);
   void note_begun(const Run& run, std::size_t slot);
   [[nodiscard]] Begin worker_order(const SetPool& pool);
   [[nodiscard]] bool give_back(const Run& run);
@@ -73,6 +77,7 @@ class Pools final : private PoolWorker::Owner {
   std::uint32_t last_worker_ = 0;
   bool serving_ = false;
   bool any_gone_ = false;
+  bool abandoned_ = false;
   Timer settle_timer_;
   Timer room_timer_;
 };

@@ -174,9 +174,6 @@ class Runner final : public PoolHost {
   Timer report_timer_{loop_, [this] { reports_wait_ = false; }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn
   Pools pools_{*this, boot_};
-  /// Their daemon is gone, and this ends with the last worker. The next daemon is not served, but told by that end and by
-  /// the slot file what had begun.
-  bool pools_abandoned_ = false;
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
   Clock::time_point scan_due_{};
@@ -305,7 +302,8 @@ void Runner::on_hello(Peer& peer, const FrameView& frame) {
   const bool same = hello.epoch == hello_.epoch && hello.epoch != 0 && daemon_ == nullptr;
   if (hello.epoch <= hello_.epoch && !same) return drop(peer);
   if (daemon_ != nullptr) drop(*daemon_);
-  if (pools_abandoned_) return;
+  // This ends with the last of their workers: that end and the slot file tell the next daemon what had begun.
+  if (pools_.abandoned()) return;
   if (hello_.epoch == 0) {
     note_instance(place_.folder, hello.instance);
   } else {
@@ -529,7 +527,7 @@ bool Runner::may_wait() {
 void Runner::go_on_alone() {
   waiting_.clear();  // the next daemon learns that they never began: nobody tells it of them
   free_slots_ = 0;
-  if (pools_.abandon()) pools_abandoned_ = true;
+  pools_.abandon();
   for (const auto& [run, program] : programs_) {
     program->forget_askers();
     if (!program->order().durable) program->stop(true);

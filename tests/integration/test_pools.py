@@ -292,6 +292,17 @@ def test_removal_cancels(client, pool):
     assert ask(client, "p", 1) == 1, "the name is free again"
 
 
+def test_who_waits_for_a_time_is_unfinished(client, pool):
+    pool()
+    job = client.submit(pool="p", delay=300)
+    error = client.error("pool.remove", name="p")
+    assert error.kind == "conflict" and "1 jobs" in str(error)
+    client.call("job.cancel", ids=[job])
+    client.call("pool.remove", name="p")
+    assert client.call("pool.list")["pools"] == []
+    pool()
+
+
 def test_a_bound_pool_ends_with_its_connection(daemon, client):
     owner = daemon.connect()
     owner.call("pool.set", name="bound", command=WORKER, size=1, bind="connection")
