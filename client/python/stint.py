@@ -1287,6 +1287,7 @@ _BATCH_BYTES = 4 << 20  # of pickles in one request; a line of the protocol has 
 # What a future needs to know of a finished job: the rest is asked for when somebody asks.
 _FIELDS = '["outcome","result","error","exit_code","signal","stdout","stderr"]'
 
+_RAISED = "exception"  # the `kind` of the error where a function raised something
 _BROKEN = "A process in the process pool was terminated abruptly while the future was running or pending."
 
 # The worker's own messages leave descriptor 1 before the interpreter starts: what anything prints goes to the job's output.
@@ -1430,6 +1431,10 @@ class _Template:
         """What the future is to give, or raises what it is to raise. The record has the fields of _FIELDS."""
         raise NotImplementedError
 
+    def is_whole(self, record: Record) -> bool:
+        """Whether the record has all that `value` needs: what is large does not travel with it."""
+        return record["outcome"] != "succeeded" or "result" in record
+
 
 class _TaskTemplate(_Template):
     def value(self, record: Record, future: Future) -> Any:
@@ -1446,6 +1451,9 @@ class _CommandTemplate(_Template):
     def value(self, record: Record, future: Future) -> Any:
         return self.command.completed({**future._item, **record}, future._engine.client)
 
+    def is_whole(self, record: Record) -> bool:
+        return True
+
 
 class _FunctionTemplate(_Template):
     encode = staticmethod(functools.partial(json.dumps, separators=(",", ":")))
@@ -1456,13 +1464,18 @@ class _FunctionTemplate(_Template):
             return _unpickled(result["pickle"]) if "pickle" in result else result.get("value")
         error = record.get("error") or {}
         data = error.get("data") or {}
-        if "traceback" not in data:
+        if error.get("kind") != _RAISED:
             if record["outcome"] == "failed":
                 future._engine.worker_died(record)
             raise _job_error({"name": future._item["function"], **record})
         if data.get("initializer"):
-            future._engine.break_down(f"the initializer of the workers failed: {error.get('message')}")
+            why = f"the initializer of the workers failed: {error.get('message')}"
+            future._engine.break_down(why)
+            raise BrokenProcessPool(why) from _remote_exception(data, record)
         raise _remote_exception(data, record)
+
+    def is_whole(self, record: Record) -> bool:
+        return super().is_whole(record) and ((record.get("error") or {}).get("kind") != _RAISED or "data" in record["error"])
 
 
 def _remote_exception(data: Dict[str, Any], record: Record) -> BaseException:
@@ -1564,7 +1577,10 @@ class _Engine(_Receiver):
         module = _FunctionTemplate.__module__
         home = os.path.dirname(os.path.abspath(__file__))
         setup = {"path": [os.path.abspath(each) if each else os.getcwd() for each in sys.path] + [home], "argv": sys.argv,
-                 "main": _main_module()}
+                 "main": _main_module(), "line_bytes_max": self.client.info["bounds"]["pool_answer_bytes_max"]}
+        if "multiprocessing.process" in sys.modules:  # its managers talk to those who know its key
+            key = bytes(sys.modules["multiprocessing.process"].current_process().authkey)
+            setup["authkey"] = base64.b64encode(key).decode("ascii")
         if self._initializer is not None:
             setup["initializer"] = _pickled((self._initializer, self._initargs, {}), self._initializer)
         env = {**_environment(None), "STINT_PYTHON": _encode(setup)}
@@ -1708,11 +1724,10 @@ class _Engine(_Receiver):
                     self._on_answer(number, message)
 
     def _finish(self, future: Future, record: Record) -> None:
-        outcome = record["outcome"]
-        if outcome == "succeeded" and "result" not in record and not isinstance(future._template, _CommandTemplate):
-            self._ask_result(future, record)
+        if not future._template.is_whole(record):
+            self._ask_whole(future, record)
             return
-        if outcome == "cancelled":
+        if record["outcome"] == "cancelled":
             future._mark_cancelled()
             return
         try:
@@ -1722,8 +1737,8 @@ class _Engine(_Receiver):
         else:
             future._give(value)
 
-    def _ask_result(self, future: Future, record: Record) -> None:
-        """A large result does not travel with its record."""
+    def _ask_whole(self, future: Future, record: Record) -> None:
+        """A large result, or what a function raised, does not travel with its record."""
         number = self.client._link.numbers(1)[0]
         self._flight[number] = ("result", (future, record))
         self._send([(number, "job.spec", f'{{"id":{record["id"]}}}')])
@@ -1752,7 +1767,8 @@ class _Engine(_Receiver):
             if error is not None:
                 future._fail(_rpc_error(error))
             else:
-                self._finish(future, {**record, "result": message["result"].get("result")})
+                whole = message["result"]
+                self._finish(future, {**record, "result": whole.get("result"), "error": whole.get("error", record.get("error"))})
 
     def _taken(self, futures: List[Future], first: int) -> None:
         ids = range(first, first + len(futures))
@@ -1976,6 +1992,7 @@ class Executor(concurrent.futures.Executor):
                                "if __name__ == \"__main__\":")
         if _exiting:
             raise RuntimeError("cannot make an executor after interpreter shutdown")
+        _encode(fields)  # what is no field of a job, such as an mp_context, is told here
         self._max_workers = max_workers
         connection = Client(socket if client is None else client.path)
         self._engine = _Engine(connection, max_workers, initializer, tuple(initargs), max_tasks_per_child, replace_workers, fields)
@@ -2114,6 +2131,10 @@ def _work(setup: Dict[str, Any]) -> None:
     with open(3, "rb") as questions, open(4, "wb", buffering=0) as answers:
         try:
             sys.argv[:] = setup["argv"]
+            if "authkey" in setup:
+                from multiprocessing.process import current_process
+
+                current_process().authkey = base64.b64decode(setup["authkey"])
             _working = True
             _import_main(setup["main"])
             _working = False
@@ -2132,9 +2153,18 @@ def _work(setup: Dict[str, Any]) -> None:
                     stream.flush()
             for client in list(_shared.values()):
                 client.close()  # it has entered the job, and holds its leases
-            data = memoryview(_encode(answer).encode() + b"\n")
+            data = memoryview(_line(answer, setup["line_bytes_max"]))
             while data:
                 data = data[answers.write(data):]
+
+
+def _line(answer: Dict[str, Any], bound: int) -> bytes:
+    """The answer as the daemon reads it; one that is too large fails its function and not the worker."""
+    line = _encode(answer).encode() + b"\n"
+    if len(line) <= bound:
+        return line
+    error = ValueError(f"the result is too large: {len(line)} bytes as JSON, where {bound} may be")
+    return _line({"id": answer["id"], "error": _reported(_failure(error))}, bound)
 
 
 def _answer(args: Dict[str, Any]) -> Dict[str, Any]:
@@ -2159,7 +2189,7 @@ def _failure(error: BaseException) -> Dict[str, Any]:
 
 def _reported(failure: Dict[str, Any]) -> Dict[str, Any]:
     data = dict(failure)
-    return {"message": data.pop("message")[:1000], "data": data}
+    return {"kind": _RAISED, "message": data.pop("message")[:1000], "data": data}
 
 
 # --------------------------------------------------------------------------------------- locks and what belongs to them

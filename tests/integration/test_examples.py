@@ -55,6 +55,7 @@ PRINTED = {
     "as-completed": "1\n3\n5\n",
     "exceptions": "exit code 3\nno such file\n2 succeeded\n",
     "process-pool": "succeeded\nsucceeded\nsignal 11\nstill here\n",
+    "worker-pool": "1\n4\n9\nfailed: crashed\n16\n",
     "large-values": '"outcome":"succeeded"\n',
     "coroutines": "1000\n",
     "executor-choice": "ba7816bf8f01\n" * 3,

@@ -83,6 +83,15 @@ def wait_for(path):
     return "seen"
 
 
+def touch(path):
+    time.sleep(0.1)
+    Path(path).touch()
+
+
+def append(numbers, number):
+    numbers.append(number)
+
+
 def much(count):
     return bytes(count)
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import functools
+import multiprocessing
 import os
 import pickle
 import signal
@@ -116,7 +117,7 @@ def test_map(pool):
     with pytest.raises(ZeroDivisionError):
         next(results)
     with pytest.raises(concurrent.futures.TimeoutError):
-        list(pool.map(time.sleep, [0, 3], timeout=0.3))
+        list(pool.map(time.sleep, [0, 1], timeout=0.3))
 
 
 def test_large_arguments_and_results(pool):
@@ -154,8 +155,7 @@ def test_workers_are_replaced_after_so_many(place):
 def test_a_worker_that_dies_breaks_the_pool(place):
     executor = stint.Executor(2)
     waiting = [executor.submit(time.sleep, 300) for _ in range(3)]
-    until(waiting[0].running, what="a running function")
-    os.kill(worker_of(waiting[0]), signal.SIGKILL)
+    os.kill(until(lambda: waiting[0].record.get("pid"), what="a worker"), signal.SIGKILL)
     for each in waiting:
         with pytest.raises(stint.BrokenProcessPool):
             each.result(seconds(20))
@@ -166,10 +166,6 @@ def test_a_worker_that_dies_breaks_the_pool(place):
     with pytest.raises(stint.BrokenProcessPool):
         executor.submit(os._exit, 3).result()
     executor.shutdown(wait=True)
-
-
-def worker_of(future):
-    return future.record["pid"]
 
 
 def test_or_only_its_own_function_fails(place):
@@ -252,6 +248,38 @@ def test_functions_of_the_script_itself(place, tmp_path):
     script.write_text(SCRIPT.format(home=str(Path(stint.__file__).parent)).replace('if __name__ == "__main__"', "if True"))
     done = subprocess.run([sys.executable, "-B", str(script)], capture_output=True, text=True, timeout=seconds(60))
     assert done.returncode != 0 and "if __name__" in done.stderr
+
+
+AT_EXIT = """
+import atexit, sys
+sys.path[:0] = {paths!r}
+@atexit.register
+def at_the_very_end():
+    try:
+        executor.submit(pow, 2, 8)
+    except RuntimeError as error:
+        print(error)
+import pool_functions, stint
+executor = stint.Executor(1)
+executor.submit(pool_functions.touch, {mark!r})
+"""
+
+
+@pytest.mark.parametrize("last", ["", "executor.shutdown(wait=False)"])
+def test_what_was_submitted_is_done_before_the_interpreter_ends(place, tmp_path, last):
+    mark = tmp_path / "mark"
+    script = AT_EXIT.format(paths=[str(Path(each.__file__).parent) for each in (stint, work)], mark=str(mark)) + last
+    done = subprocess.run([sys.executable, "-B", "-c", script], capture_output=True, text=True, timeout=seconds(60))
+    assert done.stdout.startswith("cannot schedule new futures after"), done
+    assert mark.exists() and (done.stderr, done.returncode) == ("", 0), done
+
+
+def test_shared_objects_of_multiprocessing_are_arguments(place):
+    with multiprocessing.Manager() as manager:
+        numbers = manager.list()
+        with stint.Executor(1) as executor:
+            executor.submit(work.append, numbers, 7).result()
+        assert list(numbers) == [7]
 
 
 def test_sub_jobs_of_a_function(pool):
