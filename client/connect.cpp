@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "client/autostart.hpp"
@@ -50,6 +51,20 @@ std::string failure_text(int error) {
   throw Failure(exit_code::no_daemon, std::move(text));
 }
 
+/// Inside a job of this daemon: what we take and submit is the job's, and while we wait its slot is lent. Costs no round trip,
+/// and a daemon that does not know the job (it has ended) goes on as with anybody else.
+void enter_own_job(Connection& connection) {
+  const char* const socket = std::getenv("STINT_SOCKET");
+  const char* const job = std::getenv("STINT_JOB_ID");
+  const char* const attempt = std::getenv("STINT_ATTEMPT");
+  if (socket == nullptr || job == nullptr || attempt == nullptr || connection.path() != socket) return;
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && text.size() < 17 && text.find_first_not_of("0123456789") == std::string_view::npos && text[0] != '0';
+  };
+  if (!is_number(job) || !is_number(attempt)) return;
+  connection.request("job.enter", R"({"job":)" + std::string(job) + R"(,"attempt":)" + attempt + "}", {}, [](const RpcError&) {});
+}
+
 }  // namespace
 
 std::optional<Connection> try_connect(const SocketCandidate& candidate, std::string& why) {
@@ -74,7 +89,9 @@ std::optional<Connection> try_connect(const SocketCandidate& candidate, std::str
   }
   why = peer_fault(socket.get());
   if (!why.empty()) return std::nullopt;
-  return Connection(std::move(socket), path);
+  Connection connection(std::move(socket), path);
+  enter_own_job(connection);
+  return connection;
 }
 
 Connection connect(const Target& target) {

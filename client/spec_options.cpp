@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <utility>
 
 #include "client/failure.hpp"
 #include "client/terminal.hpp"
@@ -65,6 +66,9 @@ void SpecOptions::declare(Options& options) {
   options.text("--at", at_, "do not start it before this time: seconds since the epoch, as `date +%s` gives them", "TIME");
   options.duration("--expires", expires_, "end it as expired where it has not started after so long");
   options.duration("--keep", keep_, "keep its record and output so long");
+  options.list("--lock", locks_, "hold this lock while it runs; may be repeated", "NAME");
+  options.list("--semaphore", semaphores_, "hold N permits (default 1) while it runs; may be repeated", "NAME[=N]");
+  options.text("--concurrency", concurrency_, "start only while fewer than N run with this key", "KEY=N");
   options.flag("--daemon-job", daemon_, "does not keep a draining daemon alive");
   options.flag("--no-durable", no_durable_, "keep it in memory only");
 
@@ -89,6 +93,7 @@ JobSpec SpecOptions::build(const std::vector<std::string>& words) const {
   if (priority_) spec.priority = static_cast<std::int32_t>(*priority_);
   set_times(spec);
   set_retry(spec);
+  set_permits(spec);
   if (grace_) spec.grace = *grace_;
   if (output_limit_) spec.output_limit = *output_limit_;
   if (leftovers_) spec.leftovers = *json::enum_value<Leftovers>(*leftovers_);
@@ -111,6 +116,33 @@ void SpecOptions::set_times(JobSpec& spec) const {
     throw UsageError("--at: seconds since the epoch, for example $(date +%s -d 'tomorrow 6:00')");
   }
   spec.at = Time{from_seconds(seconds)};
+}
+
+namespace {
+
+/// The name, and the number behind its last "=".
+std::pair<std::string, std::optional<std::uint64_t>> named_number(const std::string& text, const std::string& option) {
+  const auto equals = text.rfind('=');
+  if (equals == std::string::npos) return {text, std::nullopt};
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data() + equals + 1, end, number);
+  if (error != std::errc{} || rest != end) throw UsageError(option + " " + printable(text) + ": no number stands behind the =");
+  return {text.substr(0, equals), number};
+}
+
+}  // namespace
+
+void SpecOptions::set_permits(JobSpec& spec) const {
+  spec.locks = locks_;
+  for (const std::string& text : semaphores_) {
+    const auto [name, permits] = named_number(text, "--semaphore");
+    spec.semaphores[name] = permits.value_or(1);
+  }
+  if (!concurrency_) return;
+  const auto [key, limit] = named_number(*concurrency_, "--concurrency");
+  if (!limit) throw UsageError("--concurrency KEY=N: N is missing");
+  spec.concurrency = Concurrency{key, *limit};
 }
 
 void SpecOptions::set_retry(JobSpec& spec) const {

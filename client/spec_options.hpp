@@ -33,6 +33,7 @@ class SpecOptions {
   void set_files(JobSpec& spec) const;
   void set_times(JobSpec& spec) const;
   void set_retry(JobSpec& spec) const;
+  void set_permits(JobSpec& spec) const;
 
   std::optional<std::string> task_;
   std::optional<std::string> pool_;
@@ -57,6 +58,9 @@ class SpecOptions {
   std::optional<Duration> grace_;
   std::optional<std::uint64_t> output_limit_;
   std::optional<std::string> leftovers_;
+  std::vector<std::string> locks_;
+  std::vector<std::string> semaphores_;
+  std::optional<std::string> concurrency_;
   bool daemon_ = false;
   bool no_durable_ = false;
   std::optional<std::string> stdin_file_;

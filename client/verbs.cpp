@@ -75,6 +75,17 @@ constexpr std::array table{
          "stint call job.get '{\"id\": 17}'\n"
          "stint call feed.subscribe '{\"kinds\": [\"job.finished\"]}'",
          Words::mixed, make_call},
+    Verb{"lock", "NAME -- PROGRAM [ARGUMENT…]", "run a program while holding a lock",
+         "stint lock backup -- rsync -a /home /backup\n"
+         "stint lock db --timeout 0 -- ./migrate || test $? = 75    # 75: somebody else has it\n"
+         "stint submit --lock db -- ./migrate                       # a job that waits for it in the queue",
+         Words::mixed, make_lock},
+    Verb{"sem", "set NAME N | acquire NAME -- PROGRAM… | list", "semaphores: so many at once, over jobs and scripts",
+         "stint sem set gpu 2\n"
+         "stint sem acquire gpu -- ./train\n"
+         "stint map --semaphore gpu ./train {} ::: *.conf\n"
+         "stint sem list; stint sem list --locks",
+         Words::mixed, make_sem},
     Verb{"channel", "open|put|get|close|remove|list [NAME] [ITEM…]", "bounded queues between jobs and scripts",
          "stint channel open materials --capacity 10\n"
          "stint channel put materials wood iron          # waits while it is full\n"

@@ -53,6 +53,7 @@ class Error : public std::exception {
   std::optional<std::uint64_t> value;   ///< its value
   std::optional<std::string> setting;   ///< the configuration key that changes it
   std::optional<std::string> incident;  ///< what to look for in the log (internal_error)
+  std::vector<std::string> circle;      ///< who waits for what, in turns (conflict)
   std::optional<std::uint64_t> offset;  ///< byte offset in the line (parse_error)
 
  private:

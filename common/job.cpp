@@ -75,6 +75,9 @@ void write_spec(json::Writer& writer, const JobRecord& record) {
   write_unless(writer, "grace", spec.grace, usual.grace);
   write_unless(writer, "leftovers", spec.leftovers, usual.leftovers);
   write_unless(writer, "retry", spec.retry, usual.retry);
+  write_unless(writer, "locks", spec.locks, usual.locks);
+  write_unless(writer, "semaphores", spec.semaphores, usual.semaphores);
+  write_optional(writer, "concurrency", spec.concurrency);
   write_unless(writer, "daemon", spec.daemon, usual.daemon);
   write_unless(writer, "durable", spec.durable, usual.durable);
   write_optional(writer, "keep", spec.keep);
@@ -140,6 +143,27 @@ void refuse_for_pool(const JobSpec& spec, const json::Path& path) {
   }
 }
 
+void validate_permits(const JobSpec& spec, const json::Path& path) {
+  const auto require_name = [](const std::string& name, const json::Path& at) {
+    if (name.empty() || name.size() > limits::name_bytes_max) {
+      json::refuse(at, json::detail::range_text({1, limits::name_bytes_max}, "bytes"));
+    }
+  };
+  for (std::size_t i = 0; i < spec.locks.size(); ++i) {
+    const json::Path list = path.field("locks");
+    require_name(spec.locks[i], list.element(i));
+    const auto end = spec.locks.begin() + static_cast<std::ptrdiff_t>(i);
+    if (std::find(spec.locks.begin(), end, spec.locks[i]) != end) json::refuse(list.element(i), "each lock once");
+  }
+  for (const auto& [name, permits] : spec.semaphores) {
+    const json::Path map = path.field("semaphores");
+    require_name(name, map.field(name));
+    if (permits < 1 || permits > limits::permits_max) {
+      json::refuse(map.field(name), "a number of permits, 1 to " + std::to_string(limits::permits_max));
+    }
+  }
+}
+
 }  // namespace
 
 void Retry::validate(const json::Path& path) const {
@@ -180,6 +204,7 @@ void JobSpec::validate(const json::Path& path) const {
     json::refuse(path.field("stdin"), "not \"stream\" beside \"retry\": a second attempt would find nothing to read");
   }
   validate_env(env, path);
+  validate_permits(*this, path);
   for (std::size_t i = 0; i < tags.size(); ++i) {
     if (tags[i].empty() || tags[i].size() > limits::name_bytes_max) {
       json::refuse(path.field("tags").element(i), json::detail::range_text({1, limits::name_bytes_max}, "bytes"));

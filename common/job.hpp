@@ -150,6 +150,19 @@ struct Retry {
   void validate(const json::Path& path) const;
 };
 
+/// Starts only while fewer than `limit` run with this key.
+struct Concurrency {
+  std::string key;
+  std::uint64_t limit = 1;
+  bool operator==(const Concurrency&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{
+        json::required("key", &Concurrency::key, "jobs that share it are counted together",
+                       json::Range{1, limits::name_bytes_max}),
+        json::required("limit", &Concurrency::limit, "as many of them run at once", json::Range{1, limits::permits_max})};
+  }
+};
+
 /// A job as it was asked for: PROTOCOL section 3. Exactly one of command, shell, task and pool is set once validated.
 struct JobSpec {
   std::optional<std::vector<std::string>> command;
@@ -179,6 +192,9 @@ struct JobSpec {
   Duration grace = std::chrono::seconds(5);
   Leftovers leftovers = Leftovers::kill;
   Retry retry;
+  std::vector<std::string> locks;
+  std::map<std::string, std::uint64_t> semaphores;
+  std::optional<Concurrency> concurrency;
   bool daemon = false;
   bool durable = true;
   std::optional<std::string> key;
@@ -191,6 +207,7 @@ struct JobSpec {
   /// Throws `invalid_params` or `unavailable` for what no single field can tell.
   void validate(const json::Path& path) const;
 
+  [[nodiscard]] bool needs_permits() const { return !locks.empty() || !semaphores.empty() || concurrency.has_value(); }
   [[nodiscard]] bool is_program() const { return command.has_value() || shell.has_value(); }
 };
 
@@ -378,9 +395,9 @@ constexpr auto JobSpec::fields() {
       optional("grace", &JobSpec::grace, "from the stop request to SIGKILL"),
       optional("leftovers", &JobSpec::leftovers, "what happens to processes that it left running"),
       optional("retry", &JobSpec::retry, "runs again after an attempt that did not succeed"),
-      later("locks"),
-      later("semaphores"),
-      later("concurrency"),
+      optional("locks", &JobSpec::locks, "names; held for the whole run, until the tree is gone", Range{0, limits::locks_max}),
+      optional("semaphores", &JobSpec::semaphores, "permits by name; held likewise, all or none", Range{0, limits::locks_max}),
+      optional("concurrency", &JobSpec::concurrency, "starts only while fewer than `limit` run with the same key"),
       later("limits"),
       later("nice"),
       optional("daemon", &JobSpec::daemon, "does not keep a draining daemon alive"),

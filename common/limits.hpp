@@ -47,6 +47,13 @@ inline constexpr std::size_t task_error_bytes_max = 4U << 10U;       ///< messag
 inline constexpr std::size_t progress_text_bytes_max = 1U << 10U;    ///< text of a progress report; the rest is cut
 inline constexpr std::size_t shared_payload_bytes_min = 64U << 10U;  ///< from here host payloads go by sealed memfd
 
+// Permits
+inline constexpr std::size_t lent_max = 1'024;            ///< jobs that run in slots of jobs that wait
+inline constexpr std::size_t locks_max = 64;              ///< locks, and semaphores, that a job needs
+inline constexpr std::size_t permits_max = 1'000'000;     ///< of one semaphore
+inline constexpr std::size_t semaphores_max = 10'000;     ///< that have been given a size
+inline constexpr std::size_t listed_waiters_max = 1'000;  ///< waiters of one lock or semaphore that a list names
+
 // Channels and events
 inline constexpr std::size_t channels_max = 10'000;
 inline constexpr std::size_t channel_items_max = 1'000'000;          ///< the largest capacity

@@ -129,6 +129,7 @@ void encode_error(json::Writer& writer, const Error& error) {
   put("setting", error.setting);
   put("incident", error.incident);
   put("offset", error.offset);
+  if (!error.circle.empty()) put("circle", std::optional(error.circle));
   writer.end_object();
   writer.end_object();
 }

@@ -466,6 +466,123 @@ struct PoolListAnswer {
   std::vector<PoolRow> pools;
   static constexpr auto fields() { return std::tuple{required("pools", &PoolListAnswer::pools, "by name")}; }
 };
+struct EnterRequest {
+  JobId job = 0;
+  Attempt attempt = 0;
+  static constexpr auto fields() {
+    return std::tuple{required("job", &EnterRequest::job, "STINT_JOB_ID", id_range),
+                      required("attempt", &EnterRequest::attempt, "STINT_ATTEMPT", Range{1, 1e9})};
+  }
+};
+struct ProgressRequest {
+  std::optional<double> value;
+  std::string text;
+  static constexpr auto fields() {
+    return std::tuple{
+        optional("value", &ProgressRequest::value, "how much is done; as before where it is not given", Range{0, 1}),
+        optional("text", &ProgressRequest::text, "what is being done", Range{0, limits::progress_text_bytes_max})};
+  }
+};
+
+struct SemaphoreSetRequest {
+  std::string name;
+  std::uint64_t permits = 0;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &SemaphoreSetRequest::name, "the semaphore", label_range),
+                      required("permits", &SemaphoreSetRequest::permits, "its size; what is held above it is not taken back",
+                               Range{0, limits::permits_max})};
+  }
+};
+struct SemaphoreAcquireRequest {
+  std::string name;
+  std::uint64_t permits = 1;
+  std::optional<Duration> timeout;
+  std::string owner;
+  static constexpr auto fields() {
+    return std::tuple{
+        required("name", &SemaphoreAcquireRequest::name, "the semaphore", label_range),
+        optional("permits", &SemaphoreAcquireRequest::permits, "how many, all or none; default 1", Range{1, limits::permits_max}),
+        optional("timeout", &SemaphoreAcquireRequest::timeout, "how long to wait, 0 not at all"),
+        optional("owner", &SemaphoreAcquireRequest::owner,
+                 "who waits: circles are looked for between owners; in a job that entered: "
+                 "the job",
+                 Range{0, limits::name_bytes_max})};
+  }
+};
+struct LockAcquireRequest {
+  std::string name;
+  std::optional<Duration> timeout;
+  std::string owner;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &LockAcquireRequest::name, "the lock", label_range),
+                      optional("timeout", &LockAcquireRequest::timeout, "how long to wait, 0 not at all"),
+                      optional("owner", &LockAcquireRequest::owner,
+                               "who waits: circles are looked for between owners; in a job that entered: the "
+                               "job",
+                               Range{0, limits::name_bytes_max})};
+  }
+};
+struct LeaseAnswer {
+  std::uint64_t lease = 0;
+  std::uint64_t token = 0;
+  static constexpr auto fields() {
+    return std::tuple{required("lease", &LeaseAnswer::lease, "what is given back by release", id_range),
+                      required("token", &LeaseAnswer::token, "a fencing number: larger than that of any lease before", id_range)};
+  }
+};
+struct LeaseRequest {
+  std::uint64_t lease = 0;
+  static constexpr auto fields() { return std::tuple{required("lease", &LeaseRequest::lease, "the lease", id_range)}; }
+};
+struct LeaseResumeRequest {
+  std::uint64_t lease = 0;
+  std::uint64_t token = 0;
+  static constexpr auto fields() {
+    return std::tuple{required("lease", &LeaseResumeRequest::lease, "the lease", id_range),
+                      required("token", &LeaseResumeRequest::token, "that was given with it", id_range)};
+  }
+};
+/// Who holds permits or waits for them: a job, or a call with the lease that it got.
+struct PermitHolder {
+  std::optional<JobId> job;
+  std::optional<std::uint64_t> lease;
+  std::string owner;
+  std::uint64_t permits = 1;
+  bool operator==(const PermitHolder&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{optional("job", &PermitHolder::job, "a job, by itself or by a lease that belongs to it"),
+                      optional("lease", &PermitHolder::lease, "a lease"),
+                      optional("owner", &PermitHolder::owner, "as it was given"),
+                      required("permits", &PermitHolder::permits, "how many")};
+  }
+};
+struct PermitRow {
+  std::string name;
+  std::uint64_t permits = 1;
+  std::uint64_t used = 0;
+  std::vector<PermitHolder> holders;
+  std::uint64_t waiting = 0;
+  std::vector<PermitHolder> waiters;
+  bool operator==(const PermitRow&) const = default;
+  static constexpr auto fields() {
+    return std::tuple{required("name", &PermitRow::name, "its name"),
+                      required("permits", &PermitRow::permits, "its size; 1 for a lock"),
+                      required("used", &PermitRow::used, "permits that are held"),
+                      required("holders", &PermitRow::holders, "who holds them"),
+                      required("waiting", &PermitRow::waiting, "how many wait"),
+                      required("waiters", &PermitRow::waiters, "who waits, in order, the first 1,000")};
+  }
+};
+struct SemaphoreListAnswer {
+  std::vector<PermitRow> semaphores;
+  static constexpr auto fields() { return std::tuple{required("semaphores", &SemaphoreListAnswer::semaphores, "by name")}; }
+};
+struct LockListAnswer {
+  std::vector<PermitRow> locks;
+  static constexpr auto fields() {
+    return std::tuple{required("locks", &LockListAnswer::locks, "that are held or waited for, by name")};
+  }
+};
 
 /// The event kinds that feed.subscribe knows.
 inline constexpr std::array<std::string_view, 6> event_kinds{"job.submitted", "job.started",  "job.progress",

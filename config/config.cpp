@@ -93,6 +93,8 @@ constexpr std::array key_table{
     key<&Config::coroutine_slots>("coroutine.slots", "How many tasks run at once as coroutines.", 1, 1'000'000),
     key<&Config::scheduling_ageing>("scheduling.ageing",
                                     "How long a job must have waited to be worth one point of priority more.", 0.001, day),
+    key<&Config::lease_reclaim>(
+        "lease.reclaim", "How long locks and permits stay held after a restart so that their holders can resume them.", 0, day),
     key<&Config::api_connections>("api.connections", "How many clients may be connected at once.", 1, 1'000'000),
     key<&Config::api_send_timeout>("api.send_timeout", "A client that takes none of its answer for so long is disconnected.", 0.1,
                                    day),

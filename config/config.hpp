@@ -34,6 +34,7 @@ struct Config {
   std::uint32_t thread_threads = 1;
   std::uint32_t coroutine_slots = 10'000;
 
+  Duration lease_reclaim = std::chrono::seconds(10);     ///< leases stay held so long after a restart
   Duration scheduling_ageing = std::chrono::seconds(1);  ///< how much age one point of priority is worth
 
   std::uint32_t api_connections = 10'000;

@@ -60,6 +60,8 @@ EngineOptions engine_options(const config::Config& config, const StateDir& state
   options.core.company = company;
   options.core.first_id = recovered.next_id;
   options.core.first_seq = recovered.next_seq;
+  options.core.first_lease = recovered.next_lease;
+  options.core.reclaim = config.lease_reclaim;
   options.instance = std::move(instance);
   options.output_dir = state_dir.output();
   return options;

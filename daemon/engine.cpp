@@ -132,6 +132,12 @@ void Engine::perform(core::Effect& effect) {
     });
     return;
   }
+  if (const auto* slots = std::get_if<core::SlotsNow>(&effect)) {
+    executor_of(slots->lane).set_slots(slots->slots);
+    return;
+  }
+  // The call waits for the store only from now on: its timeout is over.
+  if (const auto* granted = std::get_if<core::Granted>(&effect)) feed_.served(granted->call);
   const auto after = std::visit(
       [](const auto& some) -> core::PersistNumber {
         if constexpr (requires { some.after; }) {
@@ -151,6 +157,8 @@ void Engine::perform(core::Effect& effect) {
 void Engine::release(const core::Effect& effect) {
   if (const auto* start = std::get_if<core::Start>(&effect)) {
     begin(*start);
+  } else if (const auto* granted = std::get_if<core::Granted>(&effect)) {
+    if (auto call = acquires_.extract(granted->call)) call.mapped()(std::nullopt, granted->lease);
   } else if (const auto* recall = std::get_if<core::Recall>(&effect)) {
     executor_of(recall->lane).recall(recall->id, recall->attempt);
   } else if (const auto* stop = std::get_if<core::Stop>(&effect)) {
@@ -212,6 +220,12 @@ void Engine::refuse(core::PersistNumber number, const std::string& reason) {
       continue;
     }
     const auto& effect = std::get<core::Effect>(thing);
+    if (const auto* granted = std::get_if<core::Granted>(&effect)) {
+      if (auto call = acquires_.extract(granted->call)) {
+        call.mapped()(unavailable("the store cannot take new work now: " + reason, reason), 0);
+      }
+      continue;
+    }
     const auto* news = std::get_if<core::Publish>(&effect);
     if (news != nullptr && news->kind == core::EventKind::submitted) feed_.vanished(news->id, 1);
     if (!std::holds_alternative<core::Start>(effect)) held_.add(number, std::move(thing));
@@ -249,7 +263,7 @@ void Engine::arm_timer(Time at) {
 // ---- events from clients
 
 api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field,
-                              std::optional<core::SubmitKey> key) {
+                              std::optional<core::SubmitKey> key, std::optional<JobId> parent) {
   std::vector<core::Submission> submissions;
   submissions.reserve(jobs.size());
   const JobSpec* resolved = nullptr;  // a template's jobs share one specification
@@ -261,6 +275,10 @@ api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const co
       const std::string where = listed ? std::string(field) + "[" + std::to_string(i) + "]" : std::string(field);
       if (job.spec->pool) require_pool(scheduler_, *job.spec->pool, where);
       kind = resolve_executor(*job.spec, tasks_, where);
+      for (const auto& [name, permits] : job.spec->semaphores) {
+        const std::string path = where + ".semaphores." + name;
+        core::require_semaphore(scheduler_.admission(), name, permits, path, path);
+      }
       resolved = job.spec.get();
     }
     const core::Lane lane = lane_of(*job.spec, kind);
@@ -269,7 +287,7 @@ api::Submitted Engine::submit(std::vector<NewJob> jobs, std::shared_ptr<const co
   }
   const std::size_t count = submissions.size();
   const Time now = wall_now();
-  const JobId first = scheduler_.on_submit(std::move(submissions), std::move(user), std::nullopt, now, effects_, std::move(key));
+  const JobId first = scheduler_.on_submit(std::move(submissions), std::move(user), parent, now, effects_, std::move(key));
   submits_.add(now, count);
   const core::PersistNumber after = scheduler_.accepted_after();
   settle();
@@ -293,7 +311,8 @@ void Engine::recover(db::Recovered recovered, const std::vector<PoolSpec>& confi
   scheduler_.on_pools_recovered(std::move(recovered.pools));
   for (const PoolSpec& spec : configured_pools) set_pool(spec, nullptr);
   exchange_.restore(std::move(recovered.channels), recovered.events);
-  scheduler_.on_recovered(std::move(recovered.jobs), std::move(recovered.keys), wall_now(), effects_);
+  scheduler_.on_recovered(std::move(recovered.jobs), std::move(recovered.keys), wall_now(), effects_,
+                          std::move(recovered.permits));
   settle();
 }
 
@@ -331,6 +350,66 @@ core::PersistNumber Engine::remove_pool(const std::string& name) {
   settle();
   pools_->drop(name);
   return scheduler_.newest_persist();
+}
+
+void Engine::lend(JobId job, Attempt attempt, bool waits) {
+  scheduler_.on_lend(job, attempt, waits, wall_now(), effects_);
+  settle();
+}
+
+// ---- permits
+
+core::PersistNumber Engine::set_semaphore(const std::string& name, std::uint64_t permits) {
+  const auto number = scheduler_.on_semaphore(name, permits, wall_now(), effects_);
+  settle();
+  return number;
+}
+
+void Engine::acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) {
+  const std::uint64_t call = what.call;
+  const std::string name = what.name;
+  try {
+    scheduler_.on_acquire(std::move(what), wall_now(), effects_);
+  } catch (const Error&) {
+    settle();
+    throw;
+  }
+  acquires_.emplace(call, std::move(done));
+  settle();
+  if (!scheduler_.leases().waits(call)) return;
+  const auto left = [this, call, name](StreamEnd why) {
+    auto waiting = acquires_.extract(call);
+    scheduler_.on_call_left(call, wall_now(), effects_);
+    settle();
+    if (!waiting || why == StreamEnd::cancelled) return;
+    waiting.mapped()(why == StreamEnd::draining
+                         ? Error(ErrorKind::draining, "the daemon is shutting down")
+                         : Error(ErrorKind::timed_out, "the timeout has passed, and '" + name + "' is not free"),
+                     0);
+  };
+  if (timeout && *timeout == Duration{}) {
+    left(StreamEnd::timed_out);
+  } else {
+    feed_.hold(call, timeout, left);
+  }
+}
+
+core::PersistNumber Engine::release_lease(core::LeaseId lease, core::Holder holder) {
+  const auto number = scheduler_.on_release(lease, holder, wall_now(), effects_);
+  settle();
+  return number;
+}
+
+core::PersistNumber Engine::resume_lease(core::LeaseId lease, core::Holder holder) {
+  const auto number = scheduler_.on_resume(lease, holder, wall_now(), effects_);
+  settle();
+  return number;
+}
+
+// Not called for connections that the daemon closes because it goes: their leases stay, to be resumed at the next one.
+void Engine::connection_gone(std::uint64_t connection) {
+  scheduler_.on_connection_gone(connection, wall_now(), effects_);
+  settle();
 }
 
 void Engine::signal(JobId id, int number, std::function<void(std::optional<Error>)> done) {

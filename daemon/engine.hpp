@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "daemon/api/backend.hpp"
@@ -87,10 +88,19 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   [[nodiscard]] nlohmann::json stats() const override;
   void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) override;
   api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field,
-                        std::optional<core::SubmitKey> key) override;
+                        std::optional<core::SubmitKey> key, std::optional<JobId> parent) override;
+  void lend(JobId job, Attempt attempt, bool waits) override;
+  void progress(JobId job, Attempt attempt, double value, std::string text) override {
+    on_progress(job, attempt, value, std::move(text));
+  }
   core::CancelResult cancel(std::span<const JobId> ids, bool force) override;
   core::CancelResult cancel_group(std::string_view group, bool force) override;
   core::PersistNumber forget(std::vector<JobId> ids) override;
+  core::PersistNumber set_semaphore(const std::string& name, std::uint64_t permits) override;
+  void acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) override;
+  core::PersistNumber release_lease(core::LeaseId lease, core::Holder holder) override;
+  core::PersistNumber resume_lease(core::LeaseId lease, core::Holder holder) override;
+  void connection_gone(std::uint64_t connection) override;
   void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) override;
   void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) override;
   void read_output(OutputQuestion question, std::function<void(std::optional<Error>, api::OutputPiece)> done) override;
@@ -165,6 +175,8 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   boost::asio::system_timer timer_;  // of the wall clock, which may be set
   std::optional<Time> timer_at_;
   boost::unordered_flat_map<JobId, Parked> parked_;
+
+  std::unordered_map<std::uint64_t, AcquireDone> acquires_;  // calls that are not answered yet
 
   bool shutting_down_ = false;
   bool detaching_ = false;

@@ -25,6 +25,8 @@ std::unique_ptr<Action> make_call();
 std::unique_ptr<Action> make_channel();
 std::unique_ptr<Action> make_event();
 std::unique_ptr<Action> make_pool();
+std::unique_ptr<Action> make_lock();
+std::unique_ptr<Action> make_sem();
 std::unique_ptr<Action> make_drain();
 std::unique_ptr<Action> make_undrain();
 std::unique_ptr<Action> make_shutdown();

@@ -68,10 +68,22 @@ class Backend {
     std::optional<std::uint32_t> index;
   };
   virtual Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field,
-                           std::optional<core::SubmitKey> key = std::nullopt) = 0;
+                           std::optional<core::SubmitKey> key = std::nullopt, std::optional<JobId> parent = std::nullopt) = 0;
+  /// A connection of this attempt waits, or does not any more: its slot is lent meanwhile.
+  virtual void lend(JobId job, Attempt attempt, bool waits) = 0;
+  virtual void progress(JobId job, Attempt attempt, double value, std::string text) = 0;
   virtual core::CancelResult cancel(std::span<const JobId> ids, bool force) = 0;
   virtual core::CancelResult cancel_group(std::string_view group, bool force) = 0;
   virtual core::PersistNumber forget(std::vector<JobId> ids) = 0;
+  virtual core::PersistNumber set_semaphore(const std::string& name, std::uint64_t permits) = 0;
+  /// Calls `done` once: with the lease when that is on disk, or with an Error (`timed_out`, `draining`, `unavailable`); not at
+  /// all where the connection has gone while it waited. Throws what Scheduler::on_acquire throws.
+  using AcquireDone = std::function<void(const std::optional<Error>&, core::LeaseId)>;
+  virtual void acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) = 0;
+  virtual core::PersistNumber release_lease(core::LeaseId lease, core::Holder holder) = 0;
+  virtual core::PersistNumber resume_lease(core::LeaseId lease, core::Holder holder) = 0;
+  /// What belonged to this connection is given back.
+  virtual void connection_gone(std::uint64_t connection) = 0;
   virtual void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) = 0;
   virtual void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) = 0;
 

@@ -124,6 +124,32 @@ void Conversation::gone() {
   outbox_.clear();
   for (const auto& each : std::exchange(receipts_, {})) each.second(false);
   for (const auto& [name, end] : std::exchange(bound_, {})) end();
+  tell_waits();
+  if (binding_ != 0) feed_.drop(binding_);
+}
+
+void Conversation::enter(JobId job, Attempt attempt, std::function<void(bool)> waits) {
+  if (job_ != 0) return;
+  job_ = job;
+  attempt_ = attempt;
+  waits_ = std::move(waits);
+  tell_waits();
+}
+
+void Conversation::tell_waits() {
+  if (!waits_) return;
+  const bool waits = !gone_ && (waiting_ > 0 || !streams_.empty());
+  if (std::exchange(told_waits_, waits) != waits) waits_(waits);
+}
+
+std::uint64_t Conversation::binding(std::function<void(std::uint64_t)> gone) {
+  if (binding_ == 0) {
+    binding_ = feed_.next_id();
+    feed_.hold(binding_, std::nullopt, [gone = std::move(gone), id = binding_](StreamEnd why) {
+      if (why == StreamEnd::cancelled) gone(id);
+    });
+  }
+  return binding_;
 }
 
 void Conversation::finish() {
@@ -237,7 +263,9 @@ Ticket Conversation::defer(CallHead head, Flavor flavor, feed::StreamId waits_fo
   slot.flavor = flavor;
   slot.open = true;
   slot.waits_for = waits_for;
-  return {weak_from_this(), index, ++slot.generation};
+  const Ticket ticket(weak_from_this(), index, ++slot.generation);
+  tell_waits();
+  return ticket;
 }
 
 bool Conversation::is_open(const Ticket& ticket) const {
@@ -251,7 +279,9 @@ CallHead Conversation::take_slot(const Ticket& ticket) {
   slot.open = false;
   free_slots_.push_back(ticket.slot());
   --(slot.flavor == Flavor::waiting ? waiting_ : pending_);
-  return std::move(slot.head);
+  CallHead head = std::move(slot.head);
+  tell_waits();
+  return head;
 }
 
 void Conversation::resolve(const Ticket& ticket, std::string_view result) {
@@ -273,6 +303,7 @@ void Conversation::resolve_error(const Ticket& ticket, const Error& error) {
 
 void Conversation::stream_opened(feed::StreamId stream, std::shared_ptr<LocalStream> local) {
   streams_.emplace(stream, std::move(local));
+  tell_waits();
 }
 
 bool Conversation::stream_cancel(feed::StreamId stream) {
@@ -310,6 +341,7 @@ void Conversation::result(feed::StreamId stream, const core::FinishedJob& job, c
 
 void Conversation::end(feed::StreamId stream, StreamEnd reason, const Error* error) {
   if (streams_.erase(stream) == 0) return;
+  tell_waits();
   std::string& out = outbox_.text();
   out += R"({"jsonrpc":"2.0","method":"stream.end","params":{"stream":)";
   out += std::to_string(stream);

@@ -105,6 +105,13 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
   void bind(std::string name, std::function<void()> end) { bound_[std::move(name)] = std::move(end); }
   void unbind(const std::string& name) { bound_.erase(name); }
   [[nodiscard]] bool has_bound(const std::string& name) const { return bound_.contains(name); }
+  /// What belongs to this connection hangs on this number; `gone` is called with it when nobody is there any more.
+  [[nodiscard]] std::uint64_t binding(std::function<void(std::uint64_t)> gone);
+  /// The running job that this connection has entered; 0: none.
+  [[nodiscard]] JobId job() const { return job_; }
+  [[nodiscard]] Attempt attempt() const { return attempt_; }
+  /// `waits` is told whenever a first waiting call or stream is opened, and when there is none any more.
+  void enter(JobId job, Attempt attempt, std::function<void(bool waits)> waits);
 
   // ---- for tickets
   [[nodiscard]] bool is_open(const Ticket& ticket) const;
@@ -132,6 +139,7 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
   void end_answer(const CallHead& head);
   std::string& begin_item(feed::StreamId stream);
   void drop_waiting();
+  void tell_waits();
   void wake();
 
   std::shared_ptr<const core::User> user_;
@@ -146,6 +154,11 @@ class Conversation final : public feed::Sink, public std::enable_shared_from_thi
   std::vector<std::uint32_t> free_slots_;
   std::map<feed::StreamId, std::shared_ptr<LocalStream>> streams_;
   std::map<std::string, std::function<void()>> bound_;
+  std::uint64_t binding_ = 0;
+  JobId job_ = 0;
+  Attempt attempt_ = 0;
+  std::function<void(bool)> waits_;  // of the job that was entered
+  bool told_waits_ = false;
   std::size_t pending_ = 0;  // unanswered calls that end by themselves
   std::size_t waiting_ = 0;  // unanswered calls that wait
 

@@ -108,6 +108,13 @@ Error batch_too_long() {
                         limits::batch_requests_max);
 }
 
+std::optional<JobId> running_job(const Backend& backend, const Conversation& conversation) {
+  if (conversation.job() == 0) return std::nullopt;
+  const core::Job* const job = backend.scheduler().find(conversation.job());
+  const bool runs = job != nullptr && job->is_running() && job->attempt == conversation.attempt();
+  return runs ? std::optional(job->id) : std::nullopt;
+}
+
 Error not_in_a_batch(const Method& method) {
   return invalid_request("'" + std::string(method.name) + "' waits or streams: it cannot be called in a batch");
 }
@@ -143,6 +150,12 @@ Request read_request(json::Value value) {
 }
 
 // ---- context and replies
+
+std::optional<JobId> Context::parent() const { return running_job(backend, conversation); }
+
+core::Holder Context::holder() const {
+  return {conversation.binding([&backend = backend](std::uint64_t id) { backend.connection_gone(id); }), parent().value_or(0)};
+}
 
 bool Context::may_act(std::uint32_t owner) const {
   const std::uint32_t uid = user()->uid;
@@ -186,7 +199,7 @@ void Dispatcher::make_call(Conversation& conversation, Request& request, Run&& r
   ++stats_.requests;
   if (request.error) return conversation.answer_error(request.head, *request.error);
   const Method& method = *request.method;
-  if ((method.flags & submits) != 0 && backend_.scheduler().draining()) {
+  if ((method.flags & submits) != 0 && backend_.scheduler().draining() && !running_job(backend_, conversation)) {
     return conversation.answer_error(request.head, Error(ErrorKind::draining, "the daemon takes no new work: it is draining"));
   }
   CallHead head = request.head;

@@ -103,12 +103,17 @@ last `stream.end` with `{"stream": S, "reason": "complete"|"cancelled"|"timed_ou
 | other channels | are gone: calls answer `not_found` until they are opened again |
 | events that are set | are set |
 | pools | are there, with what is queued in them; a message that a worker had begun is `lost`, for the workers end with the daemon. Pools that were bound to a connection are gone: their jobs are `cancelled` |
+| semaphores | have their sizes |
+| permits and locks of running jobs | stay held until the job's processes are gone |
+| leases of a connection | stay held for `lease.reclaim` (10 s): their holders bind them anew with `lease.resume`; then they are given back |
+| leases of a job that was entered | stay held until the job ends; `lease.resume` from a connection that has entered it |
+| `job.enter` | ends with its connection; the slot counts again |
 | calls that wait, streams | end with their connection; who waits asks again |
 
 ## Errors
 
 `{"code": …, "message": "…", "data": {"kind": "…", "retryable": bool, …}}`; `kind` is stable. Further members of `data`, where they
-apply: `field`, `expected`, `nearest`, `reason`, `limit`, `value`, `setting`, `incident`, `offset`.
+apply: `field`, `expected`, `nearest`, `reason`, `limit`, `value`, `setting`, `incident`, `offset`, `circle`.
 
 | code | kind | retryable |
 |---|---|---|

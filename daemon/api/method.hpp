@@ -30,6 +30,10 @@ struct Context {
   const Options& options;
 
   [[nodiscard]] const std::shared_ptr<const core::User>& user() const { return conversation.user(); }
+  /// To whom leases belong that this connection takes.
+  [[nodiscard]] core::Holder holder() const;
+  /// The running job that this connection has entered.
+  [[nodiscard]] std::optional<JobId> parent() const;
   /// True where the caller may act on a job of this user.
   [[nodiscard]] bool may_act(std::uint32_t owner) const;
   /// Throws `permission_denied` where the caller may not.

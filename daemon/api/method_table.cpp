@@ -54,10 +54,10 @@ constexpr std::array table{
     method<ListRequest, on_list>("job.list", reads, "A page of jobs in the order of their ids.",
                                  "`jobs`: records; `next`: the `since_id` of the next page, absent on the last (a page may be "
                                  "empty and still have it)"),
-    method<IdRequest, on_why>(
-        "job.why", reads, "The exact reasons why a job does not run.",
-        "`state`; `reasons`: a list of `kind` (`slots`, `draining`, `time`, `retry`) and what belongs to it "
-        "(`executor` or `pool`, `ahead`: jobs before it; `until`: when it stands in line); empty where it runs or has finished"),
+    method<IdRequest, on_why>("job.why", reads, "The exact reasons why a job does not run.",
+                              "`state`; `reasons`: a list of `kind` (`slots`, `lock`, `semaphore`, `concurrency`, `draining`, "
+                              "`time`, `retry`) and what belongs to it (`executor`, `pool` or `name`, `ahead`: who stands before "
+                              "it; `until`: when it stands in line); empty where it runs or has finished"),
 
     method<WaitRequest, on_wait>("job.wait", waits,
                                  "Waits until all, the first, or the first that does not succeed of these jobs has finished.",
@@ -80,6 +80,33 @@ constexpr std::array table{
     method<SignalRequest, on_signal>("job.signal", mutates, "Sends a signal to a running program's process group.", "`{}`"),
     method<ForgetRequest, on_forget>("job.forget", mutates, "Drops finished records and their output.", "",
                                      answer_schema<ForgetAnswer>),
+
+    method<EnterRequest, on_enter>("job.enter", mutates,
+                                   "From inside a job: binds this connection to it. Leases and submits (`parent`) are the job's "
+                                   "from now on, submits are taken "
+                                   "while the daemon drains, and while the connection has a waiting call open the job's slot is "
+                                   "lent to others (`phase`: `lent`), but for a message of a pool, whose worker is busy with it.",
+                                   "`{}`"),
+    method<ProgressRequest, on_progress>("job.progress", mutates, "From inside a job that was entered: how far it is.", "`{}`"),
+
+    method<SemaphoreSetRequest, on_semaphore_set>("semaphore.set", mutates, "Makes a semaphore, or sets its size.", "`{}`"),
+    method<SemaphoreAcquireRequest, on_semaphore_acquire>(
+        "semaphore.acquire", mutates | waits,
+        "Takes permits, all or none; waits in the line of those who want some. The lease belongs to the connection, or, where "
+        "that has entered a job, to the job, and ends with it. `timed_out` where they were not had in time, `conflict` with "
+        "`data.circle` where it would wait in a circle.",
+        "", answer_schema<LeaseAnswer>),
+    method<LeaseRequest, on_release>("semaphore.release", mutates, "Gives a lease back.", "`{}`"),
+    method<Nothing, on_semaphore_list>("semaphore.list", reads, "The semaphores.", "", answer_schema<SemaphoreListAnswer>),
+    method<LockAcquireRequest, on_lock_acquire>(
+        "lock.acquire", mutates | waits, "As `semaphore.acquire`: a lock is a semaphore of one permit that need not be set.", "",
+        answer_schema<LeaseAnswer>),
+    method<LeaseRequest, on_release>("lock.release", mutates, "Gives a lease back.", "`{}`"),
+    method<Nothing, on_lock_list>("lock.list", reads, "The locks that are held or waited for.", "",
+                                  answer_schema<LockListAnswer>),
+    method<LeaseResumeRequest, on_lease_resume>(
+        "lease.resume", mutates, "Binds a lease to this connection after a restart of the daemon, within `lease.reclaim` (10 s).",
+        "", answer_schema<LeaseAnswer>),
 
     method<ChannelOpenRequest, on_channel_open>(
         "channel.open", mutates,

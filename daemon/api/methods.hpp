@@ -57,6 +57,18 @@ Reply on_event_list(Context& context, protocol::Nothing&& request);
 Reply on_pool_set(Context& context, PoolSpec&& request);
 Reply on_pool_list(Context& context, protocol::Nothing&& request);
 Reply on_pool_remove(Context& context, protocol::PoolRemoveRequest&& request);
+// methods_enter.cpp
+Reply on_enter(Context& context, protocol::EnterRequest&& request);
+Reply on_progress(Context& context, protocol::ProgressRequest&& request);
+
+// methods_permits.cpp
+Reply on_semaphore_set(Context& context, protocol::SemaphoreSetRequest&& request);
+Reply on_semaphore_acquire(Context& context, protocol::SemaphoreAcquireRequest&& request);
+Reply on_semaphore_list(Context& context, protocol::Nothing&& request);
+Reply on_lock_acquire(Context& context, protocol::LockAcquireRequest&& request);
+Reply on_lock_list(Context& context, protocol::Nothing&& request);
+Reply on_release(Context& context, protocol::LeaseRequest&& request);
+Reply on_lease_resume(Context& context, protocol::LeaseResumeRequest&& request);
 
 // methods_streams.cpp
 Reply on_wait(Context& context, protocol::WaitRequest&& request);

@@ -54,6 +54,12 @@ void encode_reason(json::Writer& writer, const core::Reason& reason, const JobSp
   writer.key("kind");
   if (reason.kind == core::Reason::Kind::draining) {
     writer.string("draining");
+  } else if (reason.kind == core::Reason::Kind::permit) {
+    writer.string(json::enum_name(reason.permit));
+    writer.key("name");
+    writer.string(reason.name);
+    writer.key("ahead");
+    writer.unsigned_integer(reason.ahead);
   } else if (reason.kind != core::Reason::Kind::slots) {
     writer.string(reason.kind == core::Reason::Kind::time ? "time" : "retry");
     writer.key("until");

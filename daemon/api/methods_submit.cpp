@@ -121,7 +121,8 @@ Reply on_submit(Context& context, protocol::SubmitRequest&& request) {
     if (const auto* known = submitted_before(context, *key))
       return reply(protocol::SubmitAnswer{known->first, true}, known->after);
   }
-  const Submitted submitted = context.backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key));
+  const Submitted submitted =
+      context.backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key), context.parent());
   return reply(protocol::SubmitAnswer{submitted.first, false}, submitted.after);
 }
 
@@ -149,7 +150,7 @@ Reply on_submit_many(Context& context, protocol::SubmitManyRequest&& request) {
   }
   const std::size_t count = jobs.size();
   const Submitted submitted =
-      context.backend.submit(std::move(jobs), context.user(), listed ? "jobs" : "template", std::move(key));
+      context.backend.submit(std::move(jobs), context.user(), listed ? "jobs" : "template", std::move(key), context.parent());
   return reply(protocol::SubmitManyAnswer{std::move(*group), submitted.first, count, false}, submitted.after);
 }
 
@@ -166,7 +167,8 @@ Reply on_run(Context& context, protocol::RunRequest&& request) {
   const Ticket ticket = context.defer(wait);
   backend.feed().wait_job(wait, expected, request.timeout, RunAnswer{backend, ticket, expected, request.output});
   try {
-    const Submitted submitted = backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key));
+    const Submitted submitted =
+        backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key), context.parent());
     if (submitted.first != expected) throw std::logic_error("a submit's first id is not the one after the last");
   } catch (const Error& error) {
     backend.feed().drop(wait);

@@ -26,6 +26,9 @@ struct DerivedLane {
   std::uint64_t durable = 0;
   std::uint64_t transient = 0;
   std::uint64_t unbegun = 0;
+  std::uint64_t limited_unbegun = 0;
+  std::uint64_t lent = 0;
+  std::uint64_t parked = 0;
   std::uint64_t doomed = 0;
   std::uint64_t inside = 0;
   std::uint64_t apart = 0;  // of a pool: in no line
@@ -59,8 +62,15 @@ void Scheduler::check() const {
     const Permits& permits = s.lane(job);
     DerivedLane& lane = derived.lanes[&permits];
     const bool stands = permits.line(job.durable).contains(s.place(job));
-    if (stands != job.is_queued()) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
-    if (job.lane == Lane::pool && !job.is_queued()) {
+    const bool may_start = job.is_queued() && (!job.limited || s.admission.is_ready(job.id));
+    if (stands != may_start) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
+    if (job.limited && !job.spec) wrong(job, "needs permits and its specification is gone");
+    if (job.spec && job.limited != job.spec->needs_permits()) wrong(job, "its mark of permits is wrong");
+    if (job.limited && s.admission.holds(job.id) != job.is_running()) {
+      wrong(job, "holds permits and does not run, or the reverse");
+    }
+    if (job.limited && s.admission.knows(job.id) != (job.is_queued() || job.is_running())) wrong(job, "its permits are wrong");
+    if (job.lane == Lane::pool && !stands) {
       ++lane.apart;
       if (!s.pools.at(job.pool).apart.contains(job.id)) wrong(job, "is in no line and its pool does not know of it");
     }
@@ -76,11 +86,17 @@ void Scheduler::check() const {
       if (!s.timetable.contains(Alarm::wake, waiting->until, job.id)) wrong(job, "waits for a time that never comes");
       return true;
     }
+    if (job.is_queued() && !stands) {
+      ++lane.parked;
+      return true;
+    }
     if (job.is_queued()) {
       ++(job.durable ? lane.durable : lane.transient);
       const bool inside = job.durable && permits.window.covers(s.place(job));
       lane.inside += inside ? 1 : 0;
-      if (job.durable && !inside && job.spec && !undecided) wrong(job, "stands deep in its line and is not shelved");
+      if (job.durable && !job.limited && !inside && job.spec && !undecided) {
+        wrong(job, "stands deep in its line and is not shelved");
+      }
       if (inside && !job.spec && std::ranges::find(s.reading, job.id) == s.reading.end() &&
           std::ranges::find(s.missing, job.id) == s.missing.end()) {
         wrong(job, "stands at the front and nobody asks for its specification");
@@ -97,7 +113,10 @@ void Scheduler::check() const {
     derived.foreground_running += job.daemon ? 0 : 1;
     const bool unbegun = permits.pace && !running.run.started_at;
     lane.unbegun += unbegun ? 1 : 0;
+    lane.limited_unbegun += unbegun && job.limited ? 1 : 0;
     if (unbegun != permits.unbegun.contains(s.place(job))) wrong(job, "its place among those not begun is wrong");
+    lane.lent += running.lenders > 0 ? 1 : 0;
+    if (running.phase == Phase::lent && running.lenders == 0) wrong(job, "is shown as lent and waits for nothing");
     derived.stopping += running.phase == Phase::stopping ? 1 : 0;
     if (job.attempt == 0) wrong(job, "runs without an attempt");
     if ((running.phase == Phase::stopping) != (running.stop != StopCause::none)) wrong(job, "its phase does not fit its stop");
@@ -112,16 +131,21 @@ void Scheduler::check() const {
     permits.durable.check();
     permits.transient.check();
     expect(lane.running, permits.used, "slots in use");
+    expect(lane.lent, permits.lent, "slots that are lent");
+    expect(permits.with_lent(), permits.capacity, "slots");
     expect(lane.unbegun, static_cast<std::uint64_t>(permits.unbegun.size()), "not begun");
+    expect(lane.limited_unbegun, permits.limited_unbegun, "not begun with permits");
     expect(lane.durable, permits.durable.size(), "durable line");
     expect(lane.transient, permits.transient.size(), "transient line");
+    expect(lane.parked, permits.parked, "those that lack a permit");
     expect(lane.doomed, permits.doomed, "doomed");
     expect(lane.inside, permits.window.count(), "at the front");
     if (permits.window.count() < std::min((permits.window.size() + 1) / 2, permits.durable.size())) {
       throw std::logic_error("too few at the front of a line are loaded");
     }
-    const bool loaded = !permits.durable.empty() && s.table.find(permits.durable.front().id)->spec;
-    const bool startable = !permits.transient.empty() || (loaded && !s.starts_held);
+    const Line* line = permits.next(s.starts_held);
+    if (line != nullptr && !s.table.find(line->front().id)->spec) line = permits.next(true);
+    const bool startable = line != nullptr && (!s.table.find(line->front().id)->limited || permits.slot_free());
     if (permits.any_free() && startable && s.starts_allowed()) throw std::logic_error("a slot is idle while a job waits for it");
   });
   std::as_const(s.pools).each([&](const PoolLane& pool) {
@@ -146,6 +170,9 @@ void Scheduler::check() const {
   }
   expect(derived.finished, announced, "finished jobs that wait for a commit");
 
+  s.admission.check();
+  s.leases.check(s.admission);
+  if (!s.admission.changes.empty()) throw std::logic_error("permits have moved and nobody was told");
   s.timetable.check();
   expect(derived.waiting, s.timetable.size(Alarm::wake), "waiting");
   expect(derived.expiring, s.timetable.size(Alarm::expire), "expiring");

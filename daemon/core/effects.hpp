@@ -79,10 +79,11 @@ struct LoadedSpec {
 struct StoredJob {
   JobId id = 0;
   JobId parent = 0;                     ///< 0: none
-  std::shared_ptr<const JobSpec> spec;  ///< null unless has_started(): the others are loaded when their turn comes
+  std::shared_ptr<const JobSpec> spec;  ///< null unless has_started() or limited: the others are loaded when their turn comes
   std::shared_ptr<const json::Raw> item;
   std::int32_t priority = 0;
   bool daemon = false;
+  bool limited = false;  ///< needs permits: its specification is there
   std::optional<std::string> group;
   std::optional<std::string> pool;
   std::optional<std::uint32_t> index;
@@ -160,13 +161,16 @@ struct SetPoolFact {
 struct RemovePoolFact {
   std::string name;
 };
-using Fact = std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact, ReserveFact, ChannelFact, ChannelPutFact,
-                          ChannelTakeFact, EventFact, RetryFact, SetPoolFact, RemovePoolFact>;
+using Fact =
+    std::variant<SubmitFact, StartFact, CancelFact, FinishFact, ForgetFact, ReserveFact, ChannelFact, ChannelPutFact,
+                 ChannelTakeFact, EventFact, RetryFact, SetPoolFact, RemovePoolFact, SemaphoreFact, LeaseFact, ReleaseFact>;
 
 /// True for new work, which a store without room refuses; the others are facts that must be recorded.
 [[nodiscard]] inline bool refusable(const Fact& fact) {
   const auto* const put = std::get_if<ChannelPutFact>(&fact);
   if (put != nullptr) return !put->returned;
+  const auto* const lease = std::get_if<LeaseFact>(&fact);
+  if (lease != nullptr) return !lease->bound_anew;
   return std::holds_alternative<SubmitFact>(fact) || std::holds_alternative<StartFact>(fact);
 }
 
@@ -218,6 +222,19 @@ struct Publish {
   EndedPtr ended;        ///< kind retrying
 };
 
+/// So many of this lane may run at once from now on: slots were lent, or are wanted back.
+struct SlotsNow {
+  Lane lane{};
+  std::uint32_t slots = 0;
+};
+
+/// A call for permits has them: this lease.
+struct Granted {
+  PersistNumber after = 0;
+  std::uint64_t call = 0;
+  std::uint64_t lease = 0;
+};
+
 /// Call `on_timer` at this time; replaces an earlier wish that is later.
 struct ArmTimer {
   Time at{};
@@ -228,7 +245,7 @@ struct Load {
   std::vector<JobId> ids;
 };
 
-using Effect = std::variant<Persist, Start, Recall, Stop, Publish, ArmTimer, Load>;
+using Effect = std::variant<Persist, Start, Recall, Stop, Publish, ArmTimer, Load, Granted, SlotsNow>;
 using Effects = std::vector<Effect>;
 
 }  // namespace stint::core

@@ -55,7 +55,8 @@ struct Running {
   PersistNumber after = 0;  ///< the newest Persist that an effect about this attempt waits for
   Phase phase = Phase::starting;
   StopCause stop = StopCause::none;
-  bool recalled = false;  ///< its Recall has been emitted
+  bool recalled = false;      ///< its Recall has been emitted
+  std::uint32_t lenders = 0;  ///< its connections that wait: while there is one, its slot is lent
 };
 
 /// Its FinishFact is not durable yet.
@@ -86,6 +87,7 @@ struct Job {
   bool durable = true;
   bool daemon = false;
   std::uint16_t pool = 0;  ///< of Lane::pool: its number
+  bool limited = false;    ///< needs permits: Admission knows which
 
   [[nodiscard]] bool is_waiting() const { return std::holds_alternative<Waiting>(state); }
   [[nodiscard]] bool is_queued() const { return std::holds_alternative<Queued>(state); }

@@ -59,6 +59,15 @@ class Line {
       }
     }
   }
+  /// From the front, until `visit(Place)` returns false.
+  template <class Visit>
+  void each(Visit&& visit) const {
+    for (const Chunk& chunk : chunks_) {
+      for (std::size_t i = chunk.begin; i < chunk.entries.size(); ++i) {
+        if (!visit(chunk.entries[i])) return;
+      }
+    }
+  }
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }

@@ -10,7 +10,9 @@
 #include <iterator>
 #include <optional>
 #include <set>
+#include <utility>
 
+#include "common/limits.hpp"
 #include "daemon/core/line.hpp"
 #include "daemon/core/pace.hpp"
 #include "daemon/core/window.hpp"
@@ -18,27 +20,36 @@
 namespace stint::core {
 
 struct Permits {
-  std::uint32_t capacity = 0;
+  std::uint32_t capacity = 0;  ///< `slots`, and those that are lent, limits::lent_max at most
+  std::uint32_t slots = 0;
+  std::uint64_t lent = 0;  ///< jobs that run and wait
   std::uint64_t used = 0;  ///< above capacity after that was lowered
   /// Starts that may be on their way beyond the capacity, so that whoever runs them has the next one at hand.
   std::uint64_t allowance = 0;
   std::optional<Pace> pace;  ///< only where starts may go ahead: of programs and pools
   Time last_begun{};
-  std::optional<Time> stall_at;    ///< when it is looked whether starts ahead wait in vain
-  std::uint64_t stall_number = 0;  ///< of that alarm
-  std::set<Place> unbegun;         ///< started and not begun; empty without a pace
-  std::uint64_t doomed = 0;        ///< in no line any more, and not ended yet
+  std::optional<Time> stall_at;       ///< when it is looked whether starts ahead wait in vain
+  std::uint64_t stall_number = 0;     ///< of that alarm
+  std::set<Place> unbegun;            ///< started and not begun; empty without a pace
+  std::uint64_t doomed = 0;           ///< in no line any more, and not ended yet
+  std::uint64_t parked = 0;           ///< in no line yet: they lack a permit
+  std::uint64_t limited_unbegun = 0;  ///< of `unbegun`, those that hold permits
   Line durable;
   Line transient;
   Window window;  ///< of `durable`
 
+  [[nodiscard]] std::uint32_t with_lent() const {
+    return slots + static_cast<std::uint32_t>(std::min<std::uint64_t>(lent, limits::lent_max));
+  }
   [[nodiscard]] Line& line(bool is_durable) { return is_durable ? durable : transient; }
   [[nodiscard]] const Line& line(bool is_durable) const { return is_durable ? durable : transient; }
   /// As many starts ahead as the pace asks for.
   void set_allowance() {
     if (pace) allowance = pace->ahead(capacity);
   }
-  [[nodiscard]] bool any_free() const { return used < capacity + allowance; }
+  /// Nothing is started ahead while somebody who holds permits has not begun: it would hold them and wait for a slot.
+  [[nodiscard]] bool any_free() const { return used < capacity + (limited_unbegun > 0 ? 0 : allowance); }
+  [[nodiscard]] bool slot_free() const { return used < capacity; }
   /// How many were started for whom there is no slot yet: the last of `unbegun`. Still queued for everybody outside.
   [[nodiscard]] std::uint64_t ahead() const {
     const std::uint64_t over = used > capacity ? used - capacity : 0;
@@ -52,14 +63,15 @@ struct Permits {
   [[nodiscard]] std::uint64_t running() const { return used - ahead(); }
   [[nodiscard]] bool has_waiters() const { return !durable.empty() || !transient.empty(); }
   /// Who does not run, started ahead or in line.
-  [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size() + doomed; }
+  [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size() + doomed + parked; }
   [[nodiscard]] std::uint64_t before(Place place) const {
     const auto started = std::count_if(first_ahead(), unbegun.end(), [place](Place each) { return each < place; });
     return static_cast<std::uint64_t>(started) + durable.ahead(place) + transient.ahead(place);
   }
 
   /// The line whose first waiter is served next; null where nobody may be.
-  [[nodiscard]] Line* next(bool durable_held) {
+  [[nodiscard]] Line* next(bool durable_held) { return const_cast<Line*>(std::as_const(*this).next(durable_held)); }
+  [[nodiscard]] const Line* next(bool durable_held) const {
     const bool from_durable = !durable.empty() && !durable_held;
     if (!from_durable) return transient.empty() ? nullptr : &transient;
     return !transient.empty() && transient.front() < durable.front() ? &transient : &durable;

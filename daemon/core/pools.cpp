@@ -13,7 +13,7 @@ PoolView view_of(const PoolLane& pool) {
 PoolLane& Scheduler::State::add_pool(std::shared_ptr<const PoolSpec> spec, std::shared_ptr<const User> owner) {
   PoolLane& pool = pools.add(std::move(spec));
   pool.owner = std::move(owner);
-  pool.permits.capacity = pool.spec->size;
+  pool.permits.capacity = pool.permits.slots = pool.spec->size;
   pool.permits.pace = new_pace;
   pool.permits.stall_number = std::uint64_t{1} + pools.number_of(pool.spec->name);
   pool.permits.window = Window(loaded_jobs);
@@ -33,7 +33,7 @@ void Scheduler::State::begin_removal(Step& step, PoolLane& pool) {
   for (const JobId id : std::vector<JobId>(pool.apart.begin(), pool.apart.end())) {
     Job& job = *table.find(id);
     if (job.is_running()) request_stop(step, job, false);
-    if (job.is_waiting()) end(job);
+    if (job.is_waiting() || job.is_queued()) end(job);  // queued: it lacks a permit
   }
   for (PoolLane* left = pools.find(number); left != nullptr && left->permits.has_waiters(); left = pools.find(number)) {
     Permits& permits = left->permits;
@@ -62,7 +62,7 @@ void Scheduler::on_pool_set(std::shared_ptr<const PoolSpec> spec, std::shared_pt
     if (pool->stored() && !owner) step.record(RemovePoolFact{spec->name});
     pool->spec = std::move(spec);
     pool->owner = std::move(owner);
-    pool->permits.capacity = pool->spec->size;
+    pool->permits.capacity = pool->permits.slots = pool->spec->size;
   }
   if (pool->stored()) step.record(SetPoolFact{pool->spec, pool->owner});
   pool->permits.set_allowance();
@@ -77,6 +77,7 @@ void Scheduler::on_pool_remove(std::string_view name, Time now, Effects& out) {
   if (pool->stored()) step.record(RemovePoolFact{pool->spec->name});
   s.begin_removal(step, *pool);
   s.stop_daemons(step);
+  s.fill_woken(step);  // permits that its jobs were offered
 }
 
 std::optional<PoolView> Scheduler::find_pool(std::string_view name) const {

@@ -38,6 +38,7 @@ Job& Scheduler::State::restore(Step& step, StoredJob stored) {
   made->expires_at = stored.expires_at.value_or(Time{});
   made->priority = static_cast<std::int16_t>(stored.priority);
   made->daemon = stored.daemon;
+  made->limited = stored.limited;
   if (made->lane == Lane::pool) made->pool = pool_of(stored.pool.value_or(std::string()));
   Job& job = table.insert(std::move(made), stored.group);
   ++submitted;
@@ -48,7 +49,7 @@ Job& Scheduler::State::restore(Step& step, StoredJob stored) {
       stand_apart(job);
       set_alarm(step, Alarm::wake, *stored.waits_until, job.id);
     } else {
-      stand_in_line(job);
+      stand_in_line(step, job);
     }
     return job;
   }
@@ -60,14 +61,24 @@ Job& Scheduler::State::restore(Step& step, StoredJob stored) {
     ++stopping;
   }
   take_slot(job);
+  if (job.limited) admission.restore(place(job), needs_of(*job.spec), step.now);
   job.state = std::move(state);
   return job;
 }
 
-void Scheduler::on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmit> keys, Time now, Effects& out) {
+void Scheduler::on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmit> keys, Time now, Effects& out,
+                             StoredPermits permits) {
   State& s = *state_;
   for (KeyedSubmit& key : keys) s.keys.add(std::move(key), 0);
   Step step(now, s.newest_persist, out);
+  for (const SemaphoreFact& semaphore : permits.semaphores) s.admission.resize(semaphore.name, semaphore.permits, now);
+  for (const LeaseFact& stored : permits.leases) {
+    const PermitKind kind = stored.is_lock ? PermitKind::lock : PermitKind::semaphore;
+    const Acquire what{0, kind, stored.name, stored.permits, {0, stored.job}, stored.owner};
+    const Lease& lease = s.leases.restore(stored.lease, what);
+    const std::vector<Need> need{{kind, what.name, what.permits}};
+    s.admission.restore({line_key(now, 0, s.ageing), lease.waiter}, need, now);
+  }
   for (StoredJob& stored : jobs) {
     const bool cancelled = stored.cancelled;
     Job& job = s.restore(step, std::move(stored));
@@ -84,6 +95,13 @@ void Scheduler::on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmi
     if (pool.removing) gone.push_back(s.pools.number_of(pool.spec->name));
   });
   for (const std::uint16_t number : gone) s.begin_removal(step, s.pools.at(number));
+  for (const LeaseFact& stored : permits.leases) {
+    if (stored.job == 0) {
+      s.set_alarm(step, Alarm::reclaim, now + s.reclaim, stored.lease);
+    } else if (const Job* const job = s.table.find(stored.job); job == nullptr || !job->is_running()) {
+      if (s.leases.find(stored.lease) != nullptr) s.release(step, stored.lease);
+    }
+  }
   s.fill_all(step);
 }
 

@@ -33,7 +33,8 @@ Scheduler::~Scheduler() = default;
 JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
                            Effects& out, std::optional<SubmitKey> key) {
   State& s = *state_;
-  if (s.drain) {
+  const Job* const from = parent ? s.table.find(*parent) : nullptr;
+  if (s.drain && (from == nullptr || !from->is_running())) {
     throw Error(ErrorKind::draining, "the daemon is draining and takes no new work; submit again when that has ended");
   }
   const JobId first = s.next_id;
@@ -69,6 +70,7 @@ void Scheduler::on_started(JobId id, Attempt attempt, Time at, std::string worke
   if (job == nullptr || std::get<Running>(job->state).run.started_at) return;
   Step step(at, s.newest_persist, out);
   s.begin(step, *job, at, std::move(worker), pid);
+  if (job->limited) s.fill(step, s.lane(*job));  // others may be started ahead again
 }
 
 void Scheduler::on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out) {
@@ -175,6 +177,7 @@ void Scheduler::on_durable(PersistNumber number) {
   State& s = *state_;
   s.log.decided(number, [&s](JobId id) { s.table.erase(id); });
   s.reservation.decided(number);
+  s.leases.decided(number);
   s.shelve_decided(number);
 }
 
@@ -198,10 +201,14 @@ void Scheduler::on_refused(PersistNumber number, Time now, Effects& out) {
   }
   for (const auto& entry : s.log.submits_of(number)) {
     for (JobId id = entry.first; id < entry.first + entry.count; ++id) {
-      if (Job* const job = s.table.find(id)) s.vanish(*job);
+      if (Job* const job = s.table.find(id)) s.vanish(step, *job);
     }
     s.keys.drop(entry.first);
     s.log.refused(entry, s.newest_persist);
+  }
+  for (const LeaseId id : s.leases.granted_in(number)) {
+    s.admission.leave(s.leases.find(id)->waiter, now);
+    s.leases.end(id);
   }
   if (!std::exchange(s.starts_held, true)) s.set_alarm(step, Alarm::store, now + refused_pause, 0);
   s.fill_all(step);
@@ -224,10 +231,20 @@ void Scheduler::on_timer(Time now, Effects& out) {
 void Scheduler::on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out) {
   State& s = *state_;
   Permits& permits = s.lanes[static_cast<std::size_t>(lane)];
-  permits.capacity = slots;
-  permits.set_allowance();
+  permits.slots = slots;
   Step step(now, s.newest_persist, out);
+  permits.capacity = permits.with_lent();
+  permits.set_allowance();
   s.fill(step, permits);
+}
+
+void Scheduler::on_lend(JobId id, Attempt attempt, bool waits, Time now, Effects& out) {
+  State& s = *state_;
+  Job* const job = s.running(id, attempt);
+  if (job == nullptr) return;
+  Step step(now, s.newest_persist, out);
+  s.lend(step, *job, waits);
+  s.fill(step, s.lane(*job));
 }
 
 void Scheduler::on_drain(DrainScope scope, Time now, Effects& out) {
@@ -276,9 +293,22 @@ std::vector<Reason> Scheduler::why(const Job& job) const {
   }
   if (state_of(job) != stint::State::queued) return {};
   const Permits& lane = state_->lane(job);
-  const Reason slots{Reason::Kind::slots, job.lane, lane.before(state_->place(job))};
+  const Reason draining{.kind = Reason::Kind::draining, .lane = job.lane};
+  if (job.limited) {
+    std::vector<Reason> reasons;
+    if (!state_->starts_allowed()) reasons.push_back(draining);
+    for (Admission::Lack& lack : state_->admission.lacks(job.id)) {
+      reasons.push_back({.kind = Reason::Kind::permit,
+                         .lane = job.lane,
+                         .ahead = lack.ahead,
+                         .until = {},
+                         .permit = lack.kind,
+                         .name = std::move(lack.name)});
+    }
+    if (!reasons.empty() && reasons.back().kind == Reason::Kind::permit) return reasons;
+  }
+  const Reason slots{.kind = Reason::Kind::slots, .lane = job.lane, .ahead = lane.before(state_->place(job))};
   if (state_->starts_allowed()) return {slots};
-  const Reason draining{Reason::Kind::draining, job.lane, 0};
   if (slots.ahead == 0 && lane.running() < lane.capacity) return {draining};
   return {draining, slots};
 }

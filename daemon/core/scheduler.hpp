@@ -20,6 +20,7 @@
 #include "daemon/core/effects.hpp"
 #include "daemon/core/job_table.hpp"
 #include "daemon/core/key_table.hpp"
+#include "daemon/core/leases.hpp"
 #include "daemon/core/line.hpp"
 #include "daemon/core/step.hpp"
 
@@ -44,6 +45,14 @@ struct Config {
   std::uint32_t loaded_jobs = 1'024;
   JobId first_id = 1;
   Seq first_seq = 1;
+  LeaseId first_lease = 1;
+  Duration reclaim = std::chrono::seconds(10);  ///< leases of an earlier daemon stay held so long for their holders
+};
+
+/// Semaphores and leases as a start of the daemon finds them.
+struct StoredPermits {
+  std::vector<SemaphoreFact> semaphores;
+  std::vector<LeaseFact> leases;
 };
 
 struct CancelResult {
@@ -55,10 +64,12 @@ struct CancelResult {
 
 /// One exact reason why a job does not run.
 struct Reason {
-  enum class Kind : std::uint8_t { slots, draining, time, retry } kind{};
+  enum class Kind : std::uint8_t { slots, draining, time, retry, permit } kind{};
   Lane lane{};
   std::uint64_t ahead = 0;  ///< jobs before it in the line
   Time until{};             ///< time, retry: when it will stand in line
+  PermitKind permit{};      ///< permit: of which kind
+  std::string name{};       ///< permit: its name
 };
 
 /// A pool as it is now.
@@ -87,6 +98,10 @@ struct Counts {
 /// How many jobs a drain of this scope waits for.
 [[nodiscard]] std::uint64_t drain_pending(const Counts& counts, DrainScope scope);
 
+/// Throws `not_found` where there is no such semaphore, `limit_exceeded` where it is smaller; errors name these fields.
+void require_semaphore(const Admission& admission, const std::string& name, std::uint64_t permits, const std::string& name_field,
+                       const std::string& permits_field);
+
 class Scheduler {
  public:
   explicit Scheduler(Config config);
@@ -99,7 +114,8 @@ class Scheduler {
   /// What an earlier daemon left unfinished, before anything else; ascending ids below Config::first_id. Jobs that had
   /// not started stand in line again. Programs and messages to pools that had are running as far as is known: an
   /// executor will say how they are, and is told to stop those that were cancelled. Tasks that had are lost with that daemon.
-  void on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmit> keys, Time now, Effects& out);
+  void on_recovered(std::vector<StoredJob> jobs, std::vector<KeyedSubmit> keys, Time now, Effects& out,
+                    StoredPermits permits = {});
   /// All or none; ids are consecutive. Returns the first id. Throws Error `draining`. Jobs that find a free slot start
   /// in the same Persist. Submissions of one call must agree in `durable`.
   /// A `key` must be free (find_key); it lies in the Persist of its jobs and goes with the record of the first.
@@ -134,6 +150,8 @@ class Scheduler {
   void on_timer(Time now, Effects& out);
   /// Capacity of a lane changes (a worker is gone, a worker is back); not of a pool.
   void on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out);
+  /// A connection of this attempt waits, or does not any more. While one does, the job's slot is not counted.
+  void on_lend(JobId id, Attempt attempt, bool waits, Time now, Effects& out);
   /// Takes no new submits; only `queued` goes on starting what is here. When only daemon jobs are left of what this waits
   /// for, they are told to stop. The latest call counts.
   void on_drain(DrainScope scope, Time now, Effects& out);
@@ -146,8 +164,24 @@ class Scheduler {
   /// Its jobs are cancelled, and it is gone when the last of them has ended. Ignored where there is none.
   void on_pool_remove(std::string_view name, Time now, Effects& out);
 
+  // ---- permits
+
+  PersistNumber on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out);
+  /// Granted at once or later; then the lease exists and Granted is emitted. Throws `not_found` (no such semaphore),
+  /// `limit_exceeded` (more than its size), `conflict` (it would wait in a circle).
+  void on_acquire(Acquire acquire, Time now, Effects& out);
+  /// The call waits no longer; nothing where it does not.
+  void on_call_left(std::uint64_t call, Time now, Effects& out);
+  /// Throws `not_found`, and `permission_denied` where another holds it.
+  PersistNumber on_release(LeaseId lease, Holder holder, Time now, Effects& out);
+  /// The lease is this holder's from now on. Throws `not_found`, and `conflict` where its holder is still there.
+  PersistNumber on_resume(LeaseId lease, Holder holder, Time now, Effects& out);
+  void on_connection_gone(std::uint64_t connection, Time now, Effects& out);
+
   // ---- questions
 
+  [[nodiscard]] const Admission& admission() const;
+  [[nodiscard]] const Leases& leases() const;
   [[nodiscard]] const Job* find(JobId id) const;
   /// Unfinished jobs of a group in no particular order; stops when `visit` returns false.
   void each_of_group(std::string_view group, const std::function<bool(const Job&)>& visit) const;

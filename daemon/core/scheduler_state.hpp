@@ -17,7 +17,9 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/core/admission.hpp"
 #include "daemon/core/commit_log.hpp"
+#include "daemon/core/leases.hpp"
 #include "daemon/core/permits.hpp"
 #include "daemon/core/pool_table.hpp"
 #include "daemon/core/reservation.hpp"
@@ -31,6 +33,7 @@ struct Scheduler::State {
   explicit State(const Config& config);
 
   Duration ageing;
+  Duration reclaim;  // how long leases of an earlier daemon are kept for their holders
   JobTable table;
   CommitLog log;
   KeyTable keys;
@@ -39,6 +42,10 @@ struct Scheduler::State {
   std::uint32_t loaded_jobs;
   Pace new_pace;  // of programs and of each pool, before anything is known
   Timetable timetable;
+  Admission admission;
+  Leases leases;
+  std::vector<WaiterId> grants_held;                  // calls that have their permits while the store refuses
+  std::vector<std::pair<Lane, std::uint16_t>> woken;  // a job there has its permits, or lacks one now; may stand here twice
   JobId next_id;
   Seq next_seq;
   Reservation reservation;
@@ -90,13 +97,13 @@ struct Scheduler::State {
   void note_timeout(Step& step, Job& job);
   void wake(Step& step, Job& job);
   void finish_unstarted(Step& step, Job& job, Outcome outcome);
-  void doom(Job& job, Outcome outcome);
+  void doom(Step& step, Job& job, Outcome outcome);
   void finish_running(Step& step, Job& job, Outcome outcome, EndReport report);
   void retry(Step& step, Job& job, Outcome outcome, EndReport report);
   void put_back(Step& step, Job& job);
   void take_back(Step& step, Job& job);
   void finish_returned(Step& step, Job& job);
-  void vanish(Job& job);
+  void vanish(Step& step, Job& job);
 
   // ---- what follows from them
   /// Cancelled or expired before it started.
@@ -117,12 +124,26 @@ struct Scheduler::State {
   void recall_for(Step& step, const Job& job);
   /// Wants back all that were started ahead: nothing more is to begin.
   void recall_ahead(Step& step, const Permits& permits);
+  void lend(Step& step, Job& job, bool waits);
+  /// What is lent has changed: whoever runs them is told.
+  void set_capacity(Step& step, Permits& permits, Lane of);
   /// Gives the free slots of a lane to the first in its line.
   void fill(Step& step, Permits& permits);
   /// The lane that a job stood in; null where its pool went with it.
   [[nodiscard]] Permits* find_lane(Lane lane, std::uint16_t pool);
   void fill_lane(Step& step, Lane lane, std::uint16_t pool);
   void fill_all(Step& step);
+
+  // ---- permits: permit_transitions.cpp
+  /// What has become of who waits for permits: jobs join and leave their lines, calls get their leases.
+  void apply_permits(Step& step);
+  /// Then gives slots to the jobs that have their permits now.
+  void fill_woken(Step& step);
+  void release(Step& step, LeaseId id);
+  void release_all(Step& step, Holder holder);
+  /// Throws `conflict` where the call waits in a circle.
+  void refuse_circle(const Acquire& acquire, WaiterId waiter) const;
+
   /// In a drain, once only daemon jobs are left: tells them to stop.
   void stop_daemons(Step& step);
   PoolLane& add_pool(std::shared_ptr<const PoolSpec> spec, std::shared_ptr<const User> owner);
@@ -140,11 +161,17 @@ struct Scheduler::State {
   void leave_unfinished(Job& job);
   [[nodiscard]] bool is_deep(const Job& job) const;
   void shelve(Job& job);
+  void join_line(Job& job);
   void leave_line(Job& job);
   /// It may start as soon as a slot is free.
-  void stand_in_line(Job& job);
+  void stand_in_line(Step& step, Job& job);
   /// Out of its line or the timetable: it starts, ends or vanishes.
-  void stop_standing(Job& job);
+  void stop_standing(Step& step, Job& job);
+  void give_slots(Step& step, Permits& permits);
+  /// It needs permits and has none: it stands in their lines only, or leaves them.
+  void park(Job& job);
+  void unpark(Job& job);
+  void note_woken(const Job& job);
   void set_expiry(Step& step, const Job& job);
   void clear_expiry(const Job& job);
   /// False where it is wanted back already, or ends.
@@ -158,8 +185,11 @@ struct Scheduler::State {
   }
   void take_slot(Job& job);
   /// Its attempt is over or was never begun: the slot is free.
-  void leave_slot(Job& job);
+  void leave_slot(Step& step, Job& job);
 };
+
+/// The permits that a job needs to run.
+[[nodiscard]] std::vector<Need> needs_of(const JobSpec& spec);
 
 /// What a specification says of times, for a job that is submitted now.
 struct JobTimes {

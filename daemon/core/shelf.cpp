@@ -13,7 +13,7 @@ constexpr std::size_t read_jobs_max = 1'024;
 
 // A few that wait keep theirs: they may be woken soon.
 bool Scheduler::State::is_deep(const Job& job) const {
-  if (!job.durable) return false;
+  if (!job.durable || job.limited) return false;  // its permits are asked for by its specification
   const Window& window = lane(job).window;
   if (job.is_queued()) return !window.covers(place(job));
   return job.is_waiting() && timetable.size(Alarm::wake) > window.size();
@@ -40,9 +40,9 @@ void Scheduler::State::shelve_decided(PersistNumber number) {
   }
 }
 
-void Scheduler::State::doom(Job& job, Outcome outcome) {
+void Scheduler::State::doom(Step& step, Job& job, Outcome outcome) {
   if (job.is_waiting() && !job.daemon) ++foreground;
-  stop_standing(job);
+  stop_standing(step, job);
   job.state = Doomed{outcome};
   ++lane(job).doomed;
   stand_apart(job);
@@ -55,7 +55,7 @@ void Scheduler::State::end_unstarted(Step& step, Job& job, Outcome outcome) {
   if (job.spec) {
     finish_unstarted(step, job, outcome);
   } else {
-    doom(job, outcome);
+    doom(step, job, outcome);
   }
   if (Permits* const left = find_lane(lane, pool)) keep_loaded(step, *left);
 }

@@ -15,12 +15,13 @@ namespace stint::core {
 
 /// What an entry's number stands for is said by its kind.
 enum class Alarm : std::uint8_t {
-  store,   ///< 0: the store may be asked for new work again
-  wake,    ///< a job: it has waited long enough
-  expire,  ///< a job: too late to start
-  stall,   ///< 0: it is looked whether programs still begin where some were started ahead
+  store,    ///< 0: the store may be asked for new work again
+  wake,     ///< a job: it has waited long enough
+  expire,   ///< a job: too late to start
+  reclaim,  ///< a lease: whoever held it before the daemon's start has not come back
+  stall,    ///< 0: it is looked whether programs still begin where some were started ahead
 };
-inline constexpr std::size_t alarm_count = 4;
+inline constexpr std::size_t alarm_count = 5;
 
 class Timetable {
  public:

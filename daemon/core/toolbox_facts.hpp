@@ -1,4 +1,4 @@
-// Facts about what is no job: channels and events; and how a start of the daemon finds them again. Values only.
+// Facts about what is no job: channels, events, semaphores, leases; and how a start of the daemon finds them again. Values only.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,25 @@ struct ChannelTakeFact {
 struct EventFact {
   std::string name;
   bool set = false;
+};
+
+/// A semaphore has this size.
+struct SemaphoreFact {
+  std::string name;
+  std::uint64_t permits = 0;
+};
+/// Somebody holds permits. New work: a store without room refuses it.
+struct LeaseFact {
+  std::uint64_t lease = 0;
+  bool is_lock = false;
+  std::string name;
+  std::uint64_t permits = 0;
+  std::uint64_t job = 0;  ///< 0: a connection's
+  std::string owner;
+  bool bound_anew = false;  ///< it was held before, and is the job's now: not new work
+};
+struct ReleaseFact {
+  std::uint64_t lease = 0;
 };
 
 /// A durable channel as a start of the daemon finds it.

@@ -16,13 +16,15 @@ JobTimes times_of(const JobSpec& spec, Time now) {
 
 Scheduler::State::State(const Config& config)
     : ageing(config.ageing),
+      reclaim(config.reclaim),
       loaded_jobs(config.loaded_jobs),
       new_pace(config.turnaround, config.company),
+      leases(config.first_lease),
       next_id(config.first_id),
       next_seq(config.first_seq),
       reservation(config.first_id, config.first_seq) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(Lane::pool); ++i) {
-    lanes[i].capacity = config.slots[i];
+    lanes[i].capacity = lanes[i].slots = config.slots[i];
     lanes[i].window = Window(loaded_jobs);
   }
   lanes[static_cast<std::size_t>(Lane::program)].pace = new_pace;
@@ -48,6 +50,7 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
   made->priority = static_cast<std::int16_t>(spec.priority);
   made->durable = spec.durable;
   made->daemon = spec.daemon;
+  made->limited = spec.needs_permits();
   made->spec = std::move(submission.spec);
   made->item = std::move(submission.item);
   made->user = user;
@@ -69,14 +72,23 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
     shelve(job);
     return;
   }
-  stand_in_line(job);
+  stand_in_line(step, job);
   recall_for(step, job);
 }
 
-void Scheduler::State::stand_in_line(Job& job) {
+void Scheduler::State::stand_in_line(Step& step, Job& job) {
   stand_apart_no_more(job);
   if (!job.daemon) ++foreground;
   job.state = Queued{};
+  if (job.limited) {
+    park(job);
+    admission.join(place(job), needs_of(*job.spec), step.now);
+    return;
+  }
+  join_line(job);
+}
+
+void Scheduler::State::join_line(Job& job) {
   Permits& permits = lane(job);
   permits.line(job.durable).insert(place(job));
   if (!job.durable) return;
@@ -94,16 +106,26 @@ void Scheduler::State::leave_line(Job& job) {
   if (job.durable) lane(job).window.left(place(job));
 }
 
-void Scheduler::State::stop_standing(Job& job) {
+void Scheduler::State::stop_standing(Step& step, Job& job) {
   if (const auto* const waiting = std::get_if<Waiting>(&job.state)) timetable.clear(Alarm::wake, waiting->until, job.id);
-  if (job.is_queued()) leave_line(job);
+  if (job.is_queued() && job.limited) {
+    if (lane(job).line(job.durable).contains(place(job))) {
+      leave_line(job);
+    } else {
+      unpark(job);
+    }
+    note_woken(job);  // it may have stood before those who need no slot of their own
+    admission.leave(job.id, step.now);
+  } else if (job.is_queued()) {
+    leave_line(job);
+  }
   if (job.is_doomed()) --lane(job).doomed;
   stand_apart_no_more(job);
   clear_expiry(job);
 }
 
 void Scheduler::State::wake(Step& step, Job& job) {
-  stand_in_line(job);
+  stand_in_line(step, job);
   recall_for(step, job);
 }
 
@@ -138,7 +160,10 @@ void Scheduler::State::take_slot(Job& job) {
   Permits& permits = lane(job);
   ++permits.used;
   if (!job.daemon) ++foreground_running;
-  if (permits.pace) permits.unbegun.insert(place(job));
+  if (permits.pace) {
+    permits.unbegun.insert(place(job));
+    if (job.limited) ++permits.limited_unbegun;
+  }
   stand_apart(job);
 }
 
@@ -146,6 +171,7 @@ void Scheduler::State::begin(Step& step, Job& job, Time at, std::string worker, 
   auto& state = std::get<Running>(job.state);
   Permits& permits = lane(job);
   permits.unbegun.erase(place(job));
+  if (permits.pace && job.limited) --permits.limited_unbegun;
   permits.last_begun = std::max(permits.last_begun, at);
   state.run.started_at = at;
   state.run.pid = pid;
@@ -153,7 +179,7 @@ void Scheduler::State::begin(Step& step, Job& job, Time at, std::string worker, 
     if (!state.run.details) state.run.details = std::make_unique<RunDetails>();
     state.run.details->worker = std::move(worker);
   }
-  if (state.phase == Phase::starting) state.phase = Phase::running;
+  if (state.phase == Phase::starting) state.phase = state.lenders > 0 ? Phase::lent : Phase::running;
   publish(step, job, EventKind::started, 0, at);
 }
 
@@ -181,13 +207,14 @@ void Scheduler::State::note_timeout(Step& step, Job& job) {
 }
 
 void Scheduler::State::finish_unstarted(Step& step, Job& job, Outcome outcome) {
-  stop_standing(job);
+  stop_standing(step, job);
   EndReport never_ran;
   never_ran.ending = EndReport::Lost{};
   finish(step, job, outcome, std::move(never_ran), false);
 }
 
 void Scheduler::State::end_attempt(Step& step, Job& job, EndReport report) {
+  if (!leases.empty()) release_all(step, {0, job.id});
   const auto& state = std::get<Running>(job.state);
   Outcome outcome = report.timed_out ? Outcome::timed_out : natural_outcome(report);
   if (state.stop == StopCause::cancelled) outcome = Outcome::cancelled;
@@ -206,14 +233,14 @@ void Scheduler::State::end_attempt(Step& step, Job& job, EndReport report) {
 }
 
 void Scheduler::State::finish_running(Step& step, Job& job, Outcome outcome, EndReport report) {
-  leave_slot(job);
+  leave_slot(step, job);
   finish(step, job, outcome, std::move(report), true);
 }
 
 // The attempt is recorded with its end and the time of the next, so that its output can still be read and a daemon that
 // starts again waits on; only the last attempt finishes the job, because a seq and a result must never change.
 void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport report) {
-  leave_slot(job);
+  leave_slot(step, job);
   if (!job.daemon) --foreground;
   const Time ended_at = report.finished_at == Time{} ? step.now : report.finished_at;
   const Time again_at = step.now + retry_delay(job.spec->retry, job.id, job.attempt);
@@ -241,14 +268,22 @@ void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport re
   shelve(job);
 }
 
-void Scheduler::State::leave_slot(Job& job) {
+void Scheduler::State::leave_slot(Step& step, Job& job) {
   const auto& state = std::get<Running>(job.state);
   Permits& permits = lane(job);
   --permits.used;
   if (!job.daemon) --foreground_running;
   if (state.phase == Phase::stopping) --stopping;
-  if (!state.run.started_at) permits.unbegun.erase(place(job));
+  if (state.lenders > 0) {
+    --permits.lent;
+    set_capacity(step, permits, job.lane);
+  }
+  if (permits.pace && !state.run.started_at) {
+    permits.unbegun.erase(place(job));
+    if (job.limited) --permits.limited_unbegun;
+  }
   stand_apart_no_more(job);
+  if (job.limited) admission.leave(job.id, step.now);
 }
 
 void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran) {
@@ -310,7 +345,7 @@ void Scheduler::State::leave_unfinished(Job& job) {
 // The attempt never was: the next start has its number again.
 void Scheduler::State::put_back(Step& step, Job& job) {
   if (std::get<Running>(job.state).stop == StopCause::none) return take_back(step, job);
-  leave_slot(job);
+  leave_slot(step, job);
   --job.attempt;
   ++lane(job).doomed;
   doomed.push_back(job.id);
@@ -319,32 +354,32 @@ void Scheduler::State::put_back(Step& step, Job& job) {
 }
 
 void Scheduler::State::take_back(Step& step, Job& job) {
-  leave_slot(job);
+  leave_slot(step, job);
   --job.attempt;
   if (!job.daemon) --foreground;  // stand_in_line counts it
-  stand_in_line(job);
+  stand_in_line(step, job);
   set_expiry(step, job);
 }
 
 // It was told to stop and never began.
 void Scheduler::State::finish_returned(Step& step, Job& job) {
   const Outcome outcome = std::get<Running>(job.state).stop == StopCause::timed_out ? Outcome::timed_out : Outcome::cancelled;
-  leave_slot(job);
+  leave_slot(step, job);
   --job.attempt;
   EndReport never_ran;
   never_ran.ending = EndReport::Lost{};
   finish(step, job, outcome, std::move(never_ran), false);
 }
 
-void Scheduler::State::vanish(Job& job) {
+void Scheduler::State::vanish(Step& step, Job& job) {
   --submitted;
   if (const auto* const finished = std::get_if<Finished>(&job.state)) {
     --outcomes[static_cast<std::size_t>(finished->job->outcome)];
   } else {
     if (job.is_running()) {
-      leave_slot(job);
+      leave_slot(step, job);
     } else {
-      stop_standing(job);
+      stop_standing(step, job);
     }
     leave_unfinished(job);
     if (job.lane == Lane::pool) drop_if_over(pools.at(job.pool));
@@ -354,6 +389,7 @@ void Scheduler::State::vanish(Job& job) {
 
 // One for one: the slots of those that are wanted back are enough for those that go first.
 void Scheduler::State::recall_for(Step& step, const Job& job) {
+  if (job.limited && !admission.is_ready(job.id)) return;
   const Permits& permits = lane(job);
   auto last = permits.unbegun.rbegin();
   for (std::uint64_t left = permits.ahead(); left > 0 && place(job) < *last; --left, ++last) {
@@ -374,7 +410,44 @@ bool Scheduler::State::recall(Step& step, JobId id) {
   return true;
 }
 
+void Scheduler::State::lend(Step& step, Job& job, bool waits) {
+  if (job.lane == Lane::pool) return;  // its worker is not free meanwhile
+  auto& state = std::get<Running>(job.state);
+  if (!waits && state.lenders == 0) return;
+  const bool lent = state.lenders > 0;
+  state.lenders += waits ? 1U : -1U;
+  if (lent == (state.lenders > 0)) return;
+  Permits& permits = lane(job);
+  lent ? --permits.lent : ++permits.lent;
+  if (state.phase == Phase::running || state.phase == Phase::lent) state.phase = lent ? Phase::running : Phase::lent;
+  set_capacity(step, permits, job.lane);
+}
+
+void Scheduler::State::set_capacity(Step& step, Permits& permits, Lane of) {
+  if (permits.capacity == permits.with_lent()) return;
+  permits.capacity = permits.with_lent();
+  permits.set_allowance();
+  step.emit(SlotsNow{of, permits.capacity});
+}
+
 void Scheduler::State::fill(Step& step, Permits& permits) {
+  give_slots(step, permits);
+  fill_woken(step);
+}
+
+void Scheduler::State::fill_lane(Step& step, Lane lane, std::uint16_t pool) {
+  if (Permits* const left = find_lane(lane, pool)) give_slots(step, *left);
+  fill_woken(step);
+}
+
+void Scheduler::State::fill_all(Step& step) {
+  for (auto& permits : lanes) give_slots(step, permits);
+  pools.each([&](PoolLane& pool) { give_slots(step, pool.permits); });
+  fill_woken(step);
+}
+
+void Scheduler::State::give_slots(Step& step, Permits& permits) {
+  if (!admission.changes.empty()) apply_permits(step);
   while (starts_allowed() && permits.any_free()) {
     Line* line = permits.next(starts_held);
     if (line == nullptr) break;
@@ -384,8 +457,15 @@ void Scheduler::State::fill(Step& step, Permits& permits) {
       if (line == nullptr) break;
       job = table.find(line->front().id);
     }
+    if (job->limited && !permits.slot_free()) break;
     if (job->durable) permits.window.left(line->front());
     line->pop_front();
+    if (job->limited) {
+      const bool taken = admission.take(job->id, step.now);
+      if (!taken) park(*job);
+      apply_permits(step);
+      if (!taken) continue;
+    }
     start(step, *job);
   }
   if (permits.ahead() > 0 && !permits.stall_at) watch_stall(step, permits, step.now + permits.pace->stalled_after());
@@ -396,15 +476,6 @@ Permits* Scheduler::State::find_lane(Lane lane, std::uint16_t pool) {
   if (lane != Lane::pool) return &lanes[static_cast<std::size_t>(lane)];
   PoolLane* const left = pools.find(pool);
   return left == nullptr ? nullptr : &left->permits;
-}
-
-void Scheduler::State::fill_lane(Step& step, Lane lane, std::uint16_t pool) {
-  if (Permits* const left = find_lane(lane, pool)) fill(step, *left);
-}
-
-void Scheduler::State::fill_all(Step& step) {
-  for (auto& permits : lanes) fill(step, permits);
-  pools.each([&](PoolLane& pool) { fill(step, pool.permits); });
 }
 
 void Scheduler::State::stop_daemons(Step& step) {
@@ -432,6 +503,11 @@ void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
     return;
   }
   if (due.alarm == Alarm::stall) return look_for_stall(step, due.number);
+  if (due.alarm == Alarm::reclaim) {
+    const Lease* const lease = leases.find(due.number);
+    if (lease != nullptr && lease->what.holder == Holder{}) release(step, due.number);
+    return;
+  }
   Job& job = *table.find(due.number);  // who ends before its time is taken out of the timetable
   if (due.alarm == Alarm::wake) {
     wake(step, job);

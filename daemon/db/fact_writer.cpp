@@ -36,8 +36,9 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       begin_(connection.prepare("BEGIN IMMEDIATE")),
       commit_(connection.prepare("COMMIT")),
       insert_job_(connection.prepare("INSERT INTO job(id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, "
-                                     "spec, item, body, priority, daemon, label, waits_until, expires_at, pool) "
-                                     "VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")),
+                                     "spec, item, body, priority, daemon, label, waits_until, expires_at, pool, limited) "
+                                     "VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+                                     "?18)")),
       insert_spec_(connection.prepare("INSERT INTO spec(uses, marker, body) VALUES(1, ?1, ?2)")),
       add_spec_uses_(connection.prepare("UPDATE spec SET uses = uses + ?2 WHERE id = ?1")),
       drop_spec_use_(connection.prepare("UPDATE spec SET uses = uses - 1 WHERE id = ?1")),
@@ -190,6 +191,7 @@ void FactWriter::insert_job(const core::SubmitFact& fact, std::size_t at, Attemp
   job.not_before&& attempt == 0 ? insert_job_.bind(15, micros(*job.not_before)) : insert_job_.bind_null(15);
   job.expires_at ? insert_job_.bind(16, micros(*job.expires_at)) : insert_job_.bind_null(16);
   job.spec->pool ? insert_job_.bind_text(17, *job.spec->pool) : insert_job_.bind_null(17);
+  insert_job_.bind(18, std::int64_t{job.spec->needs_permits() ? 1 : 0});
   insert_job_.run();
 }
 

@@ -55,7 +55,8 @@ StoredJob stored_job(const Statement& row, const SqlCatalogue& catalogue) {
   job.daemon = row.integer(12) != 0;
   if (!row.is_null(13)) job.group = row.bytes(13);
   if (!row.is_null(17)) job.pool = row.bytes(17);
-  if (!job.has_started()) return job;
+  job.limited = row.integer(18) != 0;
+  if (!job.has_started() && !job.limited) return job;
   job.spec = catalogue.spec_of(row, 14, 16);
   if (!row.is_null(15)) job.item = std::make_shared<const json::Raw>(json::Raw{std::string(row.bytes(15))});
   return job;
@@ -109,7 +110,7 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
   }
   Statement rows = connection.prepare(
       "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, waits_until, expires_at, "
-      "priority, daemon, label, spec, item, body, pool FROM job ORDER BY id");
+      "priority, daemon, label, spec, item, body, pool, limited FROM job ORDER BY id");
   while (rows.step()) recovered.jobs.push_back(stored_job(rows, catalogue));
   Statement keys = connection.prepare("SELECT first, count, uid, word, payload, label FROM key");
   while (keys.step()) {

@@ -18,6 +18,7 @@
 //   key       idempotency keys; payload is a digest of what was asked. Each goes with the record of its first job.
 //   channel   durable ones; channel_item: what lies in them, the smallest position at the head.
 //   event     named events that are set.
+//   semaphore sizes. lease: permits that somebody holds; job: 0 where that is a connection. lease_number: the next one.
 //
 // Times are microseconds since the epoch.
 #include "daemon/db/schema.hpp"
@@ -91,6 +92,12 @@ constexpr std::array steps{
        CREATE INDEX finished_keep ON finished(keep_until) WHERE keep_until IS NOT NULL;)",
     R"(CREATE TABLE pool(name TEXT PRIMARY KEY, uid INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
        ALTER TABLE job ADD COLUMN pool TEXT;)",
+    R"(CREATE TABLE semaphore(name TEXT PRIMARY KEY, permits INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+       ALTER TABLE job ADD COLUMN limited INTEGER NOT NULL DEFAULT 0;
+       CREATE TABLE lease(id INTEGER PRIMARY KEY, is_lock INTEGER NOT NULL, name TEXT NOT NULL, permits INTEGER NOT NULL,
+         job INTEGER NOT NULL, owner TEXT NOT NULL) STRICT;
+       CREATE TABLE lease_number(next INTEGER NOT NULL) STRICT;
+       INSERT INTO lease_number VALUES(1);)",
 };
 
 /// Files up to this size are checked whole at each start; of larger ones all that a start reads.

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/core/effects.hpp"
+#include "daemon/core/scheduler.hpp"
 
 namespace stint::db {
 
@@ -42,6 +42,8 @@ struct Recovered {
   std::vector<core::StoredChannel> channels;
   std::vector<std::string> events;  ///< that are set
   std::vector<StoredPool> pools;
+  std::uint64_t next_lease = 1;  ///< above every lease that was ever given
+  core::StoredPermits permits;
 };
 
 /// How long finished jobs are kept; the first bound that is passed counts.

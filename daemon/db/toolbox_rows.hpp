@@ -1,4 +1,4 @@
-// Channels and events as rows: what their facts change, and what a start of the daemon finds.
+// Channels, events, semaphores and leases as rows: what their facts change, and what a start of the daemon finds.
 //
 // In the transaction of FactWriter, on the store's thread. Throws SqliteError.
 #pragma once
@@ -17,6 +17,9 @@ class ToolboxRows {
   void record(const core::ChannelPutFact& fact);
   void record(const core::ChannelTakeFact& fact);
   void record(const core::EventFact& fact);
+  void record(const core::SemaphoreFact& fact);
+  void record(const core::LeaseFact& fact);
+  void record(const core::ReleaseFact& fact);
   /// Facts that are about something else.
   template <class Other>
   void record(const Other&) {}
@@ -29,6 +32,10 @@ class ToolboxRows {
   Statement take_;
   Statement set_event_;
   Statement clear_event_;
+  Statement set_semaphore_;
+  Statement set_lease_;
+  Statement count_lease_;
+  Statement delete_lease_;
 };
 
 void read_toolbox(Connection& connection, Recovered& recovered);

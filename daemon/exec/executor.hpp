@@ -78,6 +78,9 @@ class Executor {
   /// once where `force`. May be repeated. An attempt that is not known (has just ended) is ignored.
   virtual void stop(JobId id, Attempt attempt, bool force) = 0;
 
+  /// So many may run at once from now on; what runs beyond that goes on.
+  virtual void set_slots(std::uint32_t /*slots*/) {}
+
   /// Wants an attempt back that has not begun; where it has, nothing happens.
   virtual void recall(JobId /*id*/, Attempt /*attempt*/) {}
 

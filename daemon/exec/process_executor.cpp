@@ -217,6 +217,14 @@ void ProcessExecutor::deal_slots() {
   }
 }
 
+// What runs beyond a lowered number goes on; a slot that is given back then is nobody's.
+void ProcessExecutor::set_slots(std::uint32_t slots) {
+  free_slots_ += std::int64_t{slots} - std::int64_t{options_.slots};
+  options_.slots = slots;
+  begin_waiting();
+  deal_slots();
+}
+
 void ProcessExecutor::stop(JobId id, Attempt attempt, bool force) {
   const Run run{id, attempt};
   if (RunnerLink* link = runner_of(run)) {

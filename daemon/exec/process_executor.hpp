@@ -50,6 +50,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
 
   void start(Order order) override;
   void stop(JobId id, Attempt attempt, bool force) override;
+  void set_slots(std::uint32_t slots) override;
   void recall(JobId id, Attempt attempt) override;
   void on_recorded(JobId id, Attempt attempt) override;
   void close(std::function<void()> done) override;

@@ -26,7 +26,7 @@ def test_unknown_method(client):
 
 
 def test_methods_of_later_versions_are_not_pretended(client):
-    for method in ("semaphore.acquire", "queue.set", "schedule.set", "job.rerun", "job.update", "daemon.reload"):
+    for method in ("queue.set", "schedule.set", "job.rerun", "job.update", "daemon.reload"):
         assert client.error(method).kind in ("method_not_found", "unavailable"), method
 
 
@@ -77,7 +77,7 @@ def test_invalid_params(client, method, params, field, nearest):
     check(client.error(method, **params), "invalid_params", field, nearest)
 
 
-@pytest.mark.parametrize("field", ["after", "locks", "semaphores", "concurrency", "limits", "nice", "ref"])
+@pytest.mark.parametrize("field", ["after", "limits", "nice", "ref"])
 def test_fields_of_later_versions_are_refused(client, field):
     check(client.error("job.submit", job={"command": ["true"], field: 1}), "unavailable", f"job.{field}")
 

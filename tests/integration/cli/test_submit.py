@@ -51,7 +51,7 @@ def test_batch_names_the_line(cli):
     message = cli.fails(65, "submit", "--batch", "-", input=text)
     assert "line 3" in message and "nmae" in message and "name" in message
     assert "line 2 is not a JSON object" in cli.fails(65, "submit", "--batch", "-", input='{"task":"echo"}\nnonsense\n')
-    assert "line 1" in cli.fails(65, "submit", "--batch", "-", input='{"command": ["true"], "locks": ["a"]}')
+    assert "line 1" in cli.fails(65, "submit", "--batch", "-", input='{"command": ["true"], "nice": 1}')
 
 
 def test_large_batch(cli):

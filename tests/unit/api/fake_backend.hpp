@@ -31,13 +31,13 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
     waiting.emplace_back(number, std::move(done));
   }
   api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view,
-                        std::optional<core::SubmitKey> key) override {
+                        std::optional<core::SubmitKey> key, std::optional<JobId> parent) override {
     std::vector<core::Submission> all;
     const bool durable = jobs.front().spec->durable;
     for (auto& job : jobs)
       all.push_back({std::move(job.spec), std::move(job.item), job.index, ExecutorKind::coroutine, core::Lane::coroutine});
     const JobId first =
-        house.scheduler.on_submit(std::move(all), std::move(user), std::nullopt, house.now, house.effects, std::move(key));
+        house.scheduler.on_submit(std::move(all), std::move(user), parent, house.now, house.effects, std::move(key));
     house.perform();
     if (finish_at_once) house.finish(first);
     return {first, durable ? house.scheduler.newest_persist() : 0};
@@ -57,6 +57,13 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
     house.perform();
     return number;
   }
+  void lend(JobId, Attempt, bool) override {}
+  void progress(JobId, Attempt, double, std::string) override {}
+  core::PersistNumber set_semaphore(const std::string&, std::uint64_t) override { return 0; }
+  void acquire(core::Acquire, std::optional<Duration>, AcquireDone done) override { done(std::nullopt, 1); }
+  core::PersistNumber release_lease(core::LeaseId, core::Holder) override { return 0; }
+  core::PersistNumber resume_lease(core::LeaseId, core::Holder) override { return 0; }
+  void connection_gone(std::uint64_t) override {}
   void signal(JobId, int number, std::function<void(std::optional<Error>)> done) override {
     signalled = number;
     done(std::nullopt);

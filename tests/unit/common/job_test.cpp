@@ -119,7 +119,7 @@ TEST(JobSpec, WhereItRuns) {
   EXPECT_EQ(refused(R"("executor":"thread")"), "invalid_params executor");
   EXPECT_EQ(refused(R"("executor":"cluster")"), "unavailable executor");
   EXPECT_EQ(refused(R"("queue":"other")"), "unavailable queue");
-  for (const char* field : {"after", "locks", "semaphores", "concurrency", "limits", "nice", "ref"}) {
+  for (const char* field : {"after", "limits", "nice", "ref"}) {
     EXPECT_EQ(refused(std::string("\"") + field + "\":1"), std::string("unavailable ") + field);
   }
 }

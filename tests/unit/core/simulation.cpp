@@ -46,8 +46,12 @@ std::vector<std::shared_ptr<const JobSpec>> make_specs() {
       spec.retry.jitter = 0.5;
       spec.retry.on = {RetryCause::failed, RetryCause::timed_out, RetryCause::lost};
     }
-    if (i % 7 == 0) spec.delay = std::chrono::milliseconds(i % 2 == 0 ? 20 : 600);
+    if (i % 7 == 0 || i == 31 || i == 37) spec.delay = std::chrono::milliseconds(i % 2 == 0 ? 20 : 600);
     if (i % 11 == 0) spec.expires = std::chrono::milliseconds(100);
+    // Who needs permits keeps its specification: most of those who wait are to be shelved.
+    if (i % 5 == 0 && ((i % 7 != 0 && i % 4 != 0) || i == 20 || i == 35)) spec.locks = {i % 10 == 0 ? "a" : "b"};
+    if (i % 9 == 0 && i % 7 != 0 && i % 4 != 0) spec.semaphores = {{"s", 1 + static_cast<std::uint64_t>(i % 3)}};
+    if (i % 13 == 0 && i > 0) spec.concurrency = Concurrency{"k", 1 + static_cast<std::uint64_t>(i % 2)};
     if (i % 6 < 4) spec.group = groups[static_cast<std::size_t>(i % 6)];
     specs.push_back(std::make_shared<const JobSpec>(std::move(spec)));
   }
@@ -61,6 +65,7 @@ const char* name_of(const Job& job) {
   if (job.is_doomed()) return "doomed";
   switch (std::get<Running>(job.state).phase) {
     case Phase::starting: return "starting";
+    case Phase::lent:
     case Phase::running: return "running";
     default: return "stopping";
   }
@@ -113,6 +118,13 @@ void Simulation::step() {
       Choice{1, [](Simulation& s) { return s.drain(); }},
       Choice{2, [](Simulation& s) { return s.undrain(); }},
       Choice{1, [](Simulation& s) { return s.stale(); }},
+      Choice{1, [](Simulation& s) { return s.semaphore(); }},
+      Choice{5, [](Simulation& s) { return s.acquire(); }},
+      Choice{2, [](Simulation& s) { return s.call_left(); }},
+      Choice{4, [](Simulation& s) { return s.release_lease(); }},
+      Choice{1, [](Simulation& s) { return s.resume(); }},
+      Choice{1, [](Simulation& s) { return s.connection_gone(); }},
+      Choice{2, [](Simulation& s) { return s.lend(); }},
       Choice{1, [](Simulation& s) { return s.chance(0.25) && s.restart(); }},
   };
   constexpr unsigned total = [] {
@@ -138,6 +150,22 @@ void Simulation::settle() {
   after_event();
   for (std::size_t lane = 0; lane < fixed_lanes; ++lane) {
     scheduler_->on_slots(static_cast<Lane>(lane), 4, now_, effects_);
+    after_event();
+  }
+  while (!lending_.empty()) {
+    const auto [id, attempt] = lending_.back();
+    lending_.pop_back();
+    scheduler_->on_lend(id, attempt, false, now_, effects_);
+    after_event();
+  }
+  for (const auto& [call, holder] : std::exchange(calls_, {})) {
+    scheduler_->on_call_left(call, now_, effects_);
+    after_event();
+  }
+  scheduler_->on_semaphore("s", 4, now_, effects_);
+  after_event();
+  for (std::uint64_t connection = 1; connection <= connections; ++connection) {
+    scheduler_->on_connection_gone(connection, now_, effects_);
     after_event();
   }
   while (store_.has_work() || timer_ || loading_ || !scheduler_->idle()) {
@@ -437,10 +465,11 @@ bool Simulation::restart() {
   Config anew = config();
   anew.first_id = store_.next_id();
   anew.first_seq = store_.next_seq();
+  anew.first_lease = store_.next_lease();
   scheduler_ = std::make_unique<Scheduler>(anew);
   const auto jobs = store_.unfinished();
   scheduler_->on_pools_recovered(store_.pools());
-  scheduler_->on_recovered(jobs, {}, now_, effects_);
+  scheduler_->on_recovered(jobs, {}, now_, effects_, store_.permits());
   count("on_recovered");
   restarting_ = true;
   after_event();
@@ -462,6 +491,8 @@ void Simulation::lose_memory() {
   drain_scope_ = {};
   snapshot_.clear();
   places_before_ = {};
+  calls_.clear();
+  lending_.clear();
   const auto gone = [this](JobId id) { return !store_.submitted(id) && !published_.contains(id); };
   std::erase_if(running_, [&](const Attempted& each) {
     return (each.lane != Lane::program && each.lane != Lane::pool) || !store_.submitted(each.id);
@@ -529,6 +560,7 @@ void Simulation::after_event() {
   snapshot_ = std::move(now_here);
   if (!restarting_) compare_running();
   compare_drain();
+  compare_permits();
 }
 
 Simulation::Snapshot Simulation::snapshot() const {
@@ -655,6 +687,10 @@ void Simulation::release(const ModelStore::Commit& commit) {
           effect);
       if (scheduler_->was_refused(id)) continue;
       if (refused && std::holds_alternative<Start>(effect)) continue;
+      if (const auto* const granted = std::get_if<Granted>(&effect); refused && granted != nullptr) {
+        calls_.erase(granted->call);  // told that the store has no room
+        continue;
+      }
       perform(effect);
     }
   }
@@ -667,6 +703,10 @@ void Simulation::perform(const Effect& effect) {
     perform_recall(*recall);
   } else if (const auto* const stop = std::get_if<Stop>(&effect)) {
     perform_stop(*stop);
+  } else if (const auto* const granted = std::get_if<Granted>(&effect)) {
+    perform_granted(*granted);
+  } else if (const auto* const slots = std::get_if<SlotsNow>(&effect)) {
+    mix(slots->slots);
   } else {
     perform_publish(std::get<Publish>(effect));
   }

@@ -46,6 +46,7 @@ class Simulation {
     bool stopped = false;
   };
   using Snapshot = std::map<JobId, const char*>;
+  static constexpr std::uint64_t connections = 4;
   struct Place {
     std::uint64_t running = 0;
     std::uint64_t slots = 0;
@@ -70,6 +71,13 @@ class Simulation {
   bool drain();
   bool undrain();
   bool stale();
+  bool semaphore();
+  bool acquire();
+  bool call_left();
+  bool release_lease();
+  bool resume();
+  bool connection_gone();
+  bool lend();
   bool restart();
   bool loaded();
 
@@ -86,6 +94,7 @@ class Simulation {
   void compare(const Snapshot& before, const Snapshot& after);
   void compare_running();
   void compare_drain() const;
+  void compare_permits() const;
 
   // Effects.
   void apply();
@@ -95,6 +104,7 @@ class Simulation {
   void perform_recall(const Recall& recall);
   void perform_stop(const Stop& stop);
   void perform_publish(const Publish& publish);
+  void perform_granted(const Granted& granted);
   void mix(std::uint64_t value) { digest_ = (digest_ ^ value) * 0x100000001b3ULL; }
 
   [[nodiscard]] std::uint64_t below(std::uint64_t bound) {
@@ -130,6 +140,9 @@ class Simulation {
   std::map<std::string, std::uint64_t> events_;
   std::map<std::string, std::uint64_t> transitions_;
   std::uint64_t recalls_ = 0;
+  std::uint64_t last_call_ = 0;
+  std::map<std::uint64_t, Holder> calls_;  // that wait
+  std::vector<std::pair<JobId, Attempt>> lending_;
   DrainScope drain_scope_{};
   std::uint64_t digest_ = 0xcbf29ce484222325ULL;
 };

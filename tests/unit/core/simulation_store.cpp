@@ -68,7 +68,7 @@ std::vector<StoredJob> ModelStore::unfinished() const {
   std::vector<StoredJob> jobs;
   for (const auto& [id, job] : unfinished_) {
     jobs.push_back(job);
-    if (!job.has_started()) jobs.back().spec.reset();
+    if (!job.has_started() && !job.limited) jobs.back().spec.reset();
   }
   return jobs;
 }
@@ -98,6 +98,7 @@ void ModelStore::apply_submit(const SubmitFact& submit) {
     stored.spec = job.spec;
     stored.priority = job.spec->priority;
     stored.daemon = job.spec->daemon;
+    stored.limited = job.spec->needs_permits();
     stored.group = job.spec->group;
     stored.pool = job.spec->pool;
     stored.user = submit.user;
@@ -110,8 +111,23 @@ void ModelStore::apply_submit(const SubmitFact& submit) {
   next_id_ = std::max(next_id_, id);
 }
 
+StoredPermits ModelStore::permits() const {
+  StoredPermits permits;
+  for (const auto& [name, size] : semaphores_) permits.semaphores.push_back({name, size});
+  for (const auto& [id, lease] : leases_) permits.leases.push_back(lease);
+  return permits;
+}
+
 void ModelStore::apply(const Fact& fact) {
-  if (const auto* const submit = std::get_if<SubmitFact>(&fact)) {
+  if (const auto* const semaphore = std::get_if<SemaphoreFact>(&fact)) {
+    semaphores_[semaphore->name] = semaphore->permits;
+  } else if (const auto* const lease = std::get_if<LeaseFact>(&fact)) {
+    if (!lease->bound_anew && lease->lease < next_lease_) throw std::logic_error("a lease's number was given twice");
+    leases_[lease->lease] = *lease;
+    next_lease_ = std::max(next_lease_, lease->lease + 1);
+  } else if (const auto* const released = std::get_if<ReleaseFact>(&fact)) {
+    leases_.erase(released->lease);
+  } else if (const auto* const submit = std::get_if<SubmitFact>(&fact)) {
     apply_submit(*submit);
   } else if (const auto* const start = std::get_if<StartFact>(&fact)) {
     if (refused_.contains(start->id)) return;

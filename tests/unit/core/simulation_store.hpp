@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/core/effects.hpp"
+#include "daemon/core/scheduler.hpp"
 
 namespace stint::core::simulation {
 
@@ -39,6 +39,9 @@ class ModelStore {
   [[nodiscard]] std::vector<StoredPool> pools() const;
   [[nodiscard]] JobId next_id() const { return next_id_; }
   [[nodiscard]] Seq next_seq() const { return next_seq_; }
+  [[nodiscard]] StoredPermits permits() const;
+  [[nodiscard]] LeaseId next_lease() const { return next_lease_; }
+  [[nodiscard]] bool leased(LeaseId id) const { return id < next_lease_; }
   /// Was in memory only.
   void drop(JobId id);
 
@@ -73,6 +76,9 @@ class ModelStore {
   std::map<JobId, StoredJob> unfinished_;
   JobId next_id_ = 1;
   Seq next_seq_ = 1;
+  std::map<std::string, std::uint64_t> semaphores_;
+  std::map<LeaseId, LeaseFact> leases_;
+  LeaseId next_lease_ = 1;
 };
 
 }  // namespace stint::core::simulation

@@ -11,7 +11,7 @@
 namespace stint::core::simulation {
 namespace {
 
-constexpr std::uint64_t steps_default = 250'000;
+constexpr std::uint64_t steps_default = 320'000;
 constexpr std::uint64_t occurrences_min = 100;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
@@ -61,6 +61,14 @@ TEST(Simulation, RandomEvents) {
                             "on_drain",
                             "on_undrain",
                             "on_loaded",
+                            "on_semaphore",
+                            "on_acquire",
+                            "circle",
+                            "on_call_left",
+                            "on_release",
+                            "on_resume",
+                            "on_connection_gone",
+                            "on_lend",
                             "on_recovered",
                             "recorded and not announced",
                             "taken over: has ended",

@@ -1,0 +1,246 @@
+// Permits in the scheduler: what becomes of jobs and calls whose turn has come, and the leases that calls get.
+#include <algorithm>
+
+#include "common/error.hpp"
+#include "common/limits.hpp"
+#include "common/nearest.hpp"
+#include "daemon/core/circles.hpp"
+#include "daemon/core/scheduler_state.hpp"
+
+namespace stint::core {
+namespace {
+
+Error no_lease(LeaseId id) {
+  Error error(ErrorKind::not_found, "there is no lease " + std::to_string(id) + ": it was given back, or its holder was gone");
+  error.field = "lease";
+  return error;
+}
+
+}  // namespace
+
+std::vector<Need> needs_of(const JobSpec& spec) {
+  std::vector<Need> needs;
+  for (const std::string& name : spec.locks) needs.push_back({PermitKind::lock, name});
+  for (const auto& [name, permits] : spec.semaphores) needs.push_back({PermitKind::semaphore, name, permits});
+  if (spec.concurrency) needs.push_back({PermitKind::concurrency, spec.concurrency->key, 1, spec.concurrency->limit});
+  return needs;
+}
+
+void Scheduler::State::apply_permits(Step& step) {
+  if (!starts_held) {
+    for (const WaiterId id : std::exchange(grants_held, {})) admission.changes.push_back({Admission::Change::Kind::granted, id});
+  }
+  for (const Admission::Change& change : std::exchange(admission.changes, {})) {
+    if (change.kind == Admission::Change::Kind::granted) {
+      // While the store refuses, no fact is recorded: see on_refused.
+      if (starts_held) {
+        grants_held.push_back(change.id);
+      } else if (Lease* const lease = leases.grant(change.id)) {
+        const Acquire& what = lease->what;
+        leases.recorded(*lease, step.record(LeaseFact{lease->id, what.kind == PermitKind::lock, what.name, what.permits,
+                                                      what.holder.job, what.owner, false}));
+        step.emit(Granted{lease->after, what.call, lease->id});
+      }
+      continue;
+    }
+    // It may have been served, or left, since.
+    Job* const job = table.find(change.id);
+    if (job == nullptr || !job->is_queued()) continue;
+    const bool stands = lane(*job).line(job->durable).contains(place(*job));
+    if (stands == admission.is_ready(job->id)) continue;
+    if (stands) {
+      leave_line(*job);
+      park(*job);
+    } else {
+      unpark(*job);
+      join_line(*job);
+    }
+    note_woken(*job);
+    if (!stands) recall_for(step, *job);
+  }
+}
+
+void Scheduler::State::fill_woken(Step& step) {
+  while (true) {
+    if (!admission.changes.empty()) apply_permits(step);
+    if (!woken.empty()) {
+      const auto [lane, pool] = woken.back();
+      woken.pop_back();
+      if (Permits* const left = find_lane(lane, pool)) give_slots(step, *left);
+    } else if (admission.is_contested()) {
+      admission.yield(step.now);
+    } else if (admission.changes.empty()) {
+      return;
+    }
+  }
+}
+
+void Scheduler::State::park(Job& job) {
+  ++lane(job).parked;
+  stand_apart(job);
+}
+
+void Scheduler::State::unpark(Job& job) {
+  --lane(job).parked;
+  stand_apart_no_more(job);
+}
+
+void Scheduler::State::note_woken(const Job& job) {
+  const std::pair which(job.lane, job.pool);
+  if (woken.empty() || woken.back() != which) woken.push_back(which);
+}
+
+void Scheduler::State::release(Step& step, LeaseId id) {
+  const WaiterId waiter = leases.find(id)->waiter;
+  step.record(ReleaseFact{id});
+  leases.end(id);
+  admission.leave(waiter, step.now);
+}
+
+void Scheduler::State::release_all(Step& step, Holder holder) {
+  for (const LeaseId id : leases.of(holder)) release(step, id);
+}
+
+// Each owner's waits are those of its calls, and of a job that has not started the permits that it lacks.
+void Scheduler::State::refuse_circle(const Acquire& acquire, WaiterId) const {
+  const std::string first = owner_of(acquire);
+  if (first.empty()) return;
+  const auto wait_for = [&](PermitKind kind, std::string_view name, std::uint64_t permits) {
+    const Admission::ResourceState at = admission.state_of(kind, name);
+    Circles::Wait wait{kind, std::string(name), permits, at.capacity, {}, {}, false};
+    for (const auto& [id, held] : at.holders) {
+      const Acquire* const theirs = leases.about(id);
+      wait.holders.emplace_back(theirs == nullptr ? owner_of_job(id) : owner_of(*theirs), held);
+    }
+    return wait;
+  };
+  const auto look = [&](const std::string& owner) {
+    std::vector<Circles::Wait> waits;
+    for (const WaiterId id : leases.waits_of(owner)) {
+      const Acquire& what = *leases.about(id);
+      waits.push_back(wait_for(what.kind, what.name, what.permits));
+    }
+    return waits;
+  };
+  const auto circle = Circles::find(first, look);
+  if (!circle) return;
+  Error error(ErrorKind::conflict, "this call would wait in a circle: each waits for what the next one holds");
+  error.circle = *circle;
+  throw error;
+}
+
+// ---- events
+
+PersistNumber Scheduler::on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out) {
+  State& s = *state_;
+  const auto known = s.admission.names(PermitKind::semaphore);
+  if (known.size() >= limits::semaphores_max && std::ranges::find(known, name) == known.end()) {
+    throw limit_exceeded("there are " + std::to_string(limits::semaphores_max) + " semaphores", "semaphores_max",
+                         limits::semaphores_max);
+  }
+  Step step(now, s.newest_persist, out);
+  const PersistNumber number = step.record(SemaphoreFact{name, permits});
+  s.admission.resize(name, permits, now);
+  s.fill_woken(step);
+  return number;
+}
+
+void Scheduler::on_acquire(Acquire acquire, Time now, Effects& out) {
+  State& s = *state_;
+  if (acquire.kind == PermitKind::semaphore) require_semaphore(s.admission, acquire.name, acquire.permits, "name", "permits");
+  Step step(now, s.newest_persist, out);
+  const std::vector<Need> needs{{acquire.kind, acquire.name, acquire.permits}};
+  const std::uint64_t call = acquire.call;
+  const WaiterId waiter = s.leases.begin(acquire);
+  s.admission.join({line_key(now, 0, s.ageing), waiter}, needs, now);
+  if (!s.admission.holds(waiter)) {
+    try {
+      s.refuse_circle(acquire, waiter);
+    } catch (const Error&) {
+      s.leases.leave(call);
+      s.admission.leave(waiter, now);
+      s.fill_woken(step);
+      throw;
+    }
+  }
+  s.fill_woken(step);
+}
+
+void Scheduler::on_call_left(std::uint64_t call, Time now, Effects& out) {
+  State& s = *state_;
+  const WaiterId waiter = s.leases.leave(call);
+  if (waiter == 0) return;
+  Step step(now, s.newest_persist, out);
+  s.admission.leave(waiter, now);
+  s.fill_woken(step);
+}
+
+PersistNumber Scheduler::on_release(LeaseId id, Holder holder, Time now, Effects& out) {
+  State& s = *state_;
+  const Lease* const lease = s.leases.find(id);
+  if (lease == nullptr) throw no_lease(id);
+  const Holder& theirs = lease->what.holder;
+  const bool is_theirs = theirs.job != 0 ? theirs.job == holder.job : theirs.connection == holder.connection;
+  if (!is_theirs) {
+    Error error(ErrorKind::permission_denied,
+                "lease " + std::to_string(id) + " is held by " +
+                    (theirs.job != 0 ? "job " + std::to_string(theirs.job) : std::string("another connection")));
+    error.field = "lease";
+    throw error;
+  }
+  Step step(now, s.newest_persist, out);
+  s.release(step, id);
+  s.fill_woken(step);
+  return s.newest_persist;
+}
+
+PersistNumber Scheduler::on_resume(LeaseId id, Holder holder, Time now, Effects& out) {
+  State& s = *state_;
+  Lease* const lease = s.leases.find(id);
+  if (lease == nullptr) throw no_lease(id);
+  const Holder& theirs = lease->what.holder;
+  const bool orphan = theirs == Holder{};
+  if (!orphan && theirs.job != holder.job) {
+    throw Error(ErrorKind::conflict, "lease " + std::to_string(id) + " is held by somebody who is still there");
+  }
+  if (!orphan && theirs.job == 0 && theirs.connection != holder.connection) {
+    throw Error(ErrorKind::conflict, "lease " + std::to_string(id) + " is held by another connection, which is still there");
+  }
+  s.leases.bind(*lease, holder);
+  if (holder.job == 0) return s.newest_persist;
+  // From now on it ends with the job, over a restart of the daemon too.
+  Step step(now, s.newest_persist, out);
+  const Acquire& what = lease->what;
+  return step.record(LeaseFact{id, what.kind == PermitKind::lock, what.name, what.permits, holder.job, what.owner, true});
+}
+
+void Scheduler::on_connection_gone(std::uint64_t connection, Time now, Effects& out) {
+  State& s = *state_;
+  if (s.leases.empty()) return;
+  Step step(now, s.newest_persist, out);
+  s.release_all(step, {connection, 0});
+  s.fill_woken(step);
+}
+
+void require_semaphore(const Admission& admission, const std::string& name, std::uint64_t permits, const std::string& name_field,
+                       const std::string& permits_field) {
+  const auto known = admission.names(PermitKind::semaphore);
+  const std::uint64_t size = admission.size_of(name);
+  if (std::ranges::find(known, name) == known.end()) {
+    Error error(ErrorKind::not_found, "there is no semaphore '" + name + "': semaphore.set gives it a size first");
+    error.field = name_field;
+    error.nearest = nearest_name(name, known);
+    throw error;
+  }
+  if (permits <= size) return;
+  Error error = limit_exceeded(
+      "the semaphore '" + name + "' has " + std::to_string(size) + " permits: " + std::to_string(permits) + " can never be had",
+      "permits", size);
+  error.field = permits_field;
+  throw error;
+}
+
+const Admission& Scheduler::admission() const { return state_->admission; }
+const Leases& Scheduler::leases() const { return state_->leases; }
+
+}  // namespace stint::core
