@@ -1297,27 +1297,16 @@ _WORKER_CODE = ("import json, os, sys; setup = json.loads(os.environ.pop('STINT_
 
 
 class _Condition(threading.Condition):
-    """A threading.Condition that costs little to make: the futures of one executor share its lock."""
+    """A threading.Condition that costs little: the futures of one executor share its lock, through a class of their own, so that
+    taking the lock is the lock's own method and making a condition makes an empty object."""
 
     _waiters: Any = ()
+    __init__ = object.__init__  # type: ignore[assignment]
 
-    def __init__(self, lock: Any):  # without super's, which copies the lock's methods into each
-        self._lock = lock
-
-    def acquire(self, *args: Any) -> bool:
-        return self._lock.acquire(*args)
-
-    def release(self) -> None:
-        self._lock.release()
-
-    def _release_save(self) -> Any:
-        return self._lock._release_save()
-
-    def _acquire_restore(self, state: Any) -> None:
-        self._lock._acquire_restore(state)
-
-    def _is_owned(self) -> bool:
-        return self._lock._is_owned()
+    @staticmethod
+    def sharing(lock: Any) -> type:
+        names = ("acquire", "release", "__enter__", "__exit__", "_release_save", "_acquire_restore", "_is_owned")
+        return type("_Condition", (_Condition,), {"_lock": lock, **{name: getattr(lock, name) for name in names}})
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         if not self._waiters:
@@ -1345,7 +1334,7 @@ class Future(concurrent.futures.Future):
 
     def __init__(self, engine: "_Engine"):
         if _LEAN:
-            self._condition = _Condition(engine.futures_lock)
+            self._condition = engine.condition()
             self._state = "PENDING"
             self._result = None
             self._exception = None
@@ -1390,9 +1379,28 @@ class Future(concurrent.futures.Future):
         with self._engine.reader() as client:
             return client.output(self.job_id, "stderr").decode("utf-8", "replace")
 
+    def result(self, timeout: Optional[float] = None) -> Any:
+        if self._state == "FINISHED" and self._exception is None:
+            return self._result
+        return super().result(timeout)
+
     def _give(self, value: Any) -> None:
-        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it was cancelled in the same moment
-            self.set_result(value)
+        """Its result, unless it was cancelled in the same moment: set_result in short."""
+        if not _LEAN:
+            with contextlib.suppress(concurrent.futures.InvalidStateError):
+                self.set_result(value)
+            return
+        with self._condition:
+            if self._state != "PENDING":
+                return
+            self._result = value
+            self._state = "FINISHED"
+            for waiter in self._waiters:
+                waiter.add_result(self)
+            if self._condition._waiters:
+                self._condition.notify_all()
+        if self._done_callbacks:
+            self._invoke_callbacks()
 
     def _fail(self, error: BaseException) -> None:
         with contextlib.suppress(concurrent.futures.InvalidStateError):
@@ -1508,7 +1516,7 @@ class _Engine(_Receiver):
         self._max_tasks = max_tasks
         self._replace_workers = replace_workers
         self._fields = fields
-        self.futures_lock = threading.RLock()
+        self.condition = _Condition.sharing(threading.RLock())
         self._lock = threading.RLock()  # a collected executor may shut down inside of anything
         self._answered = threading.Condition(self._lock)
         self._pending: Deque[Future] = collections.deque()
