@@ -9,7 +9,8 @@
 
 namespace stint::worker {
 
-/// Daemon to runner: this pool exists, or is another one now: then its workers are replaced as soon as each is idle.
+/// Daemon to runner: this pool exists, or is another one now: where more than its size differs, its workers are replaced as soon
+/// as each is idle.
 struct SetPool {
   static constexpr FrameKind kind = FrameKind::set_pool;
   std::uint32_t number = 0;  ///< the daemon's choice
@@ -17,7 +18,7 @@ struct SetPool {
   std::vector<std::string> argv;
   std::vector<EnvEntry> env;
   std::optional<std::string> cwd;
-  std::uint32_t size = 1;
+  std::uint32_t size = 1;  ///< messages at once
   std::optional<std::uint64_t> max_jobs;
   std::optional<Duration> idle_timeout;
   template <class Self, class Fields>

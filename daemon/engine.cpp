@@ -9,14 +9,8 @@
 namespace stint {
 namespace {
 
-/// Input for a job that has not begun, held for it; past it job.input answers `limit_exceeded`.
-constexpr std::size_t parked_input_bytes_max = limits::input_chunk_bytes_max;
-
 /// Room for effects that is kept between steps; a large submit takes more and gives it back.
 constexpr std::size_t effects_kept_max = 4'096;
-
-Error not_started() { return {ErrorKind::conflict, "the job has not started: it has no process to signal"}; }
-Error has_finished() { return {ErrorKind::conflict, "the job has finished"}; }
 
 core::Lane lane_of(const JobSpec& spec, ExecutorKind kind) {
   if (spec.pool) return core::Lane::pool;
@@ -133,7 +127,11 @@ void Engine::perform(core::Effect& effect) {
     return;
   }
   if (const auto* slots = std::get_if<core::SlotsNow>(&effect)) {
-    executor_of(slots->lane).set_slots(slots->slots);
+    if (slots->pool) {
+      pools_->set_slots(slots->pool->name, slots->slots);
+    } else {
+      executor_of(slots->lane).set_slots(slots->slots);
+    }
     return;
   }
   // The call waits for the store only from now on: its timeout is over.
@@ -335,147 +333,6 @@ core::PersistNumber Engine::forget(std::vector<JobId> ids) {
   const auto number = scheduler_.on_forget(std::move(ids), effects_);
   settle();
   return number;
-}
-
-core::PersistNumber Engine::set_pool(PoolSpec spec, std::shared_ptr<const core::User> user) {
-  const auto pool = std::make_shared<const PoolSpec>(std::move(spec));
-  pools_->define(pool);
-  scheduler_.on_pool_set(pool, std::move(user), wall_now(), effects_);
-  settle();
-  return pool->bind ? 0 : scheduler_.newest_persist();
-}
-
-core::PersistNumber Engine::remove_pool(const std::string& name) {
-  scheduler_.on_pool_remove(name, wall_now(), effects_);
-  settle();
-  pools_->drop(name);
-  return scheduler_.newest_persist();
-}
-
-void Engine::lend(JobId job, Attempt attempt, bool waits) {
-  scheduler_.on_lend(job, attempt, waits, wall_now(), effects_);
-  settle();
-}
-
-// ---- permits
-
-core::PersistNumber Engine::set_semaphore(const std::string& name, std::uint64_t permits) {
-  const auto number = scheduler_.on_semaphore(name, permits, wall_now(), effects_);
-  settle();
-  return number;
-}
-
-void Engine::acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) {
-  const std::uint64_t call = what.call;
-  const std::string name = what.name;
-  try {
-    scheduler_.on_acquire(std::move(what), wall_now(), effects_);
-  } catch (const Error&) {
-    settle();
-    throw;
-  }
-  acquires_.emplace(call, std::move(done));
-  settle();
-  if (!scheduler_.leases().waits(call)) return;
-  const auto left = [this, call, name](StreamEnd why) {
-    auto waiting = acquires_.extract(call);
-    scheduler_.on_call_left(call, wall_now(), effects_);
-    settle();
-    if (!waiting || why == StreamEnd::cancelled) return;
-    waiting.mapped()(why == StreamEnd::draining
-                         ? Error(ErrorKind::draining, "the daemon is shutting down")
-                         : Error(ErrorKind::timed_out, "the timeout has passed, and '" + name + "' is not free"),
-                     0);
-  };
-  if (timeout && *timeout == Duration{}) {
-    left(StreamEnd::timed_out);
-  } else {
-    feed_.hold(call, timeout, left);
-  }
-}
-
-core::PersistNumber Engine::release_lease(core::LeaseId lease, core::Holder holder) {
-  const auto number = scheduler_.on_release(lease, holder, wall_now(), effects_);
-  settle();
-  return number;
-}
-
-core::PersistNumber Engine::resume_lease(core::LeaseId lease, core::Holder holder) {
-  const auto number = scheduler_.on_resume(lease, holder, wall_now(), effects_);
-  settle();
-  return number;
-}
-
-// Not called for connections that the daemon closes because it goes: their leases stay, to be resumed at the next one.
-void Engine::connection_gone(std::uint64_t connection) {
-  scheduler_.on_connection_gone(connection, wall_now(), effects_);
-  settle();
-}
-
-void Engine::signal(JobId id, int number, std::function<void(std::optional<Error>)> done) {
-  const core::Job* job = scheduler_.find(id);
-  if (job == nullptr || job->is_finished()) {
-    store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
-      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
-    });
-  } else if (!job->is_running()) {
-    done(not_started());
-  } else {
-    executor_of(job->lane).signal(id, job->attempt, number, std::move(done));
-  }
-}
-
-void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) {
-  const core::Job* job = scheduler_.find(id);
-  if (job == nullptr || job->is_finished()) {
-    store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
-      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
-    });
-    return;
-  }
-  if (!job->spec) {  // it stands deep in a line
-    store_.load({id}, [this, id, end, bytes = std::move(bytes), done = std::move(done)](const auto& loaded) mutable {
-      take_input(id, loaded.front().spec, std::move(bytes), end, std::move(done));
-    });
-    return;
-  }
-  take_input(id, job->spec, std::move(bytes), end, std::move(done));
-}
-
-void Engine::take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, std::string bytes, bool end, InputDone done) {
-  const core::Job* job = scheduler_.find(id);
-  if (job == nullptr || job->is_finished()) return write_input(id, std::move(bytes), end, std::move(done));
-  if (!spec->stdin_source.is_stream()) {
-    done(Error(ErrorKind::conflict, "the job's standard input is not a stream: submit it with \"stdin\": \"stream\""));
-    return;
-  }
-  const auto parked = parked_.find(id);
-  if (!begin_of(*job)) {
-    const std::size_t held = parked == parked_.end() ? 0 : parked->second.input_bytes;
-    if (held > 0 && held + bytes.size() > parked_input_bytes_max) {
-      done(limit_exceeded("the job has not started and holds as much input as it may", "parked_input_bytes_max",
-                          parked_input_bytes_max));
-      return;
-    }
-    const std::size_t size = bytes.size();
-    park(id, [this, id, end, bytes = std::move(bytes), done = std::move(done)]() mutable {
-      write_input(id, std::move(bytes), end, std::move(done));
-    });
-    parked_[id].input_bytes += size;
-    return;
-  }
-  executor_of(job->lane).write_input(id, job->attempt, std::move(bytes), end, std::move(done));
-}
-
-void Engine::park(JobId id, std::function<void()> again) { parked_[id].again.push_back(std::move(again)); }
-
-void Engine::wake(JobId id) {
-  if (parked_.empty()) return;
-  const auto found = parked_.find(id);
-  if (found == parked_.end()) return;
-  auto questions = std::move(found->second.again);
-  parked_.erase(found);
-  for (auto& question : questions) question();
 }
 
 // ---- events from executors

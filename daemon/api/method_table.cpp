@@ -85,7 +85,7 @@ constexpr std::array table{
                                    "From inside a job: binds this connection to it. Leases and submits (`parent`) are the job's "
                                    "from now on, submits are taken "
                                    "while the daemon drains, and while the connection has a waiting call open the job's slot is "
-                                   "lent to others (`phase`: `lent`), but for a message of a pool, whose worker is busy with it.",
+                                   "lent to others (`phase`: `lent`); that of a pool's message by one more worker.",
                                    "`{}`"),
     method<ProgressRequest, on_progress>("job.progress", mutates, "From inside a job that was entered: how far it is.", "`{}`"),
 
@@ -143,8 +143,9 @@ constexpr std::array table{
 
     method<PoolSpec, on_pool_set>(
         "pool.set", mutates,
-        "Makes a pool, or makes it another one: then its workers are replaced, each as soon as it has nothing to do, and its "
-        "jobs stay. A pool of the configuration is a `conflict`, and so is one that is bound to another connection, or was not "
+        "Makes a pool, or makes it another one: its jobs stay, and where more than its size changes its workers are replaced, "
+        "each as soon as it has nothing to do. A pool of the configuration is a `conflict`, and so is one that is bound to "
+        "another connection, or was not "
         "bound and shall be.",
         "`{}`"),
     method<Nothing, on_pool_list>("pool.list", reads, "The pools.", "", answer_schema<PoolListAnswer>),

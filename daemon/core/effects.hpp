@@ -226,6 +226,7 @@ struct Publish {
 struct SlotsNow {
   Lane lane{};
   std::uint32_t slots = 0;
+  std::shared_ptr<const PoolSpec> pool;  ///< of Lane::pool
 };
 
 /// A call for permits has them: this lease.

@@ -62,7 +62,9 @@ void Scheduler::on_pool_set(std::shared_ptr<const PoolSpec> spec, std::shared_pt
     if (pool->stored() && !owner) step.record(RemovePoolFact{spec->name});
     pool->spec = std::move(spec);
     pool->owner = std::move(owner);
-    pool->permits.capacity = pool->permits.slots = pool->spec->size;
+    pool->permits.slots = pool->spec->size;
+    pool->permits.capacity = pool->permits.with_lent();
+    if (pool->permits.lent > 0) step.emit(SlotsNow{Lane::pool, pool->permits.capacity, pool->spec});
   }
   if (pool->stored()) step.record(SetPoolFact{pool->spec, pool->owner});
   pool->permits.set_allowance();

@@ -126,7 +126,7 @@ struct Scheduler::State {
   void recall_ahead(Step& step, const Permits& permits);
   void lend(Step& step, Job& job, bool waits);
   /// What is lent has changed: whoever runs them is told.
-  void set_capacity(Step& step, Permits& permits, Lane of);
+  void set_capacity(Step& step, Lane lane, std::uint16_t pool);
   /// Gives the free slots of a lane to the first in its line.
   void fill(Step& step, Permits& permits);
   /// The lane that a job stood in; null where its pool went with it.

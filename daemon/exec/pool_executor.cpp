@@ -68,9 +68,17 @@ PoolExecutor::~PoolExecutor() { *here_ = false; }
 void PoolExecutor::define(std::shared_ptr<const PoolSpec> spec) {
   Pool& pool = pools_[spec->name];
   if (pool.number == 0) pool.number = ++last_number_;
+  pool.slots = spec->size;
   pool.spec = std::move(spec);
   pool.dropped = false;
   send_pool(pool);
+}
+
+void PoolExecutor::set_slots(const std::string& name, std::uint32_t slots) {
+  const auto found = pools_.find(name);
+  if (found == pools_.end()) return;
+  found->second.slots = slots;
+  send_pool(found->second);
 }
 
 void PoolExecutor::drop(const std::string& name) {
@@ -95,7 +103,7 @@ void PoolExecutor::send_pool(const Pool& pool) {
   frame.argv = spec.command;
   for (const auto& [name, value] : spec.env) frame.env.push_back({name, value});
   frame.cwd = spec.cwd;
-  frame.size = spec.size;
+  frame.size = pool.slots;
   frame.max_jobs = spec.max_jobs;
   frame.idle_timeout = spec.idle_timeout;
   socket_->post(frame);

@@ -34,10 +34,25 @@ Pools::Pools(PoolHost& host, std::array<char, 16> boot)
 void Pools::set(SetPool spec) {
   Pool& pool = pools_[spec.number];
   pool.dropped = false;
-  if (is_same(pool.spec, spec)) return;
-  pool.spec = std::move(spec);
-  for (const auto& worker : pool.workers) worker->retire();
+  pool.spec.size = spec.size;
+  if (!is_same(pool.spec, spec)) {
+    pool.spec = std::move(spec);
+    for (const auto& worker : pool.workers) worker->retire();
+  }
+  trim(pool);
   serve(pool);
+}
+
+/// Those that are idle go first where there are more than the pool's size: it was lowered.
+void Pools::trim(Pool& pool) {
+  for (std::size_t places = places_of(pool); places > pool.spec.size && !pool.idle.empty(); --places) {
+    pool.idle.front()->retire();
+    pool.idle.erase(pool.idle.begin());
+  }
+}
+
+std::size_t Pools::places_of(const Pool& pool) {
+  return static_cast<std::size_t>(std::ranges::count_if(pool.workers, [](const auto& each) { return each->holds_place(); }));
 }
 
 void Pools::drop(std::uint32_t number) {
@@ -103,8 +118,7 @@ void Pools::serve(Pool& pool) {
   if (std::exchange(serving_, true)) return;
   while (!pool.waiting.empty()) {
     PoolWorker* const worker = take_idle(pool);
-    const auto places = std::ranges::count_if(pool.workers, [](const auto& each) { return each->holds_place(); });
-    if (worker == nullptr && places >= pool.spec.size) break;
+    if (worker == nullptr && places_of(pool) >= pool.spec.size) break;
     if (begin_next(pool, worker)) continue;
     if (worker != nullptr) pool.idle.push_back(worker);
     room_timer_.arm_in(full_disk_pause);
@@ -190,6 +204,7 @@ void Pools::on_answered(PoolWorker& worker, PoolAnswered answered) {
   host_.send(answered);
   Pool& pool = pools_.at(worker.pool());
   if (worker.is_idle()) pool.idle.push_back(&worker);
+  trim(pool);
   serve(pool);
 }
 

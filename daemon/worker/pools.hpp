@@ -58,6 +58,8 @@ class Pools final : private PoolWorker::Owner {
   void on_gone(PoolWorker& worker) override;
 
   void serve(Pool& pool);
+  static void trim(Pool& pool);
+  [[nodiscard]] static std::size_t places_of(const Pool& pool);
   void serve_all();
   [[nodiscard]] static PoolWorker* take_idle(Pool& pool);
   /// False where the disk has no room to note it.

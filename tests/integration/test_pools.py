@@ -249,6 +249,34 @@ def test_set_again_replaces_the_workers(client, pool):
     assert client.call("pool.list")["pools"][0]["size"] == 2
 
 
+def test_another_size_alone_keeps_the_workers(client, pool):
+    pool()
+    pid = ask(client, "p", {"do": "pid"})
+    pool(size=3)
+    jobs = [client.submit(pool="p", args={"do": "sleep", "seconds": 0.5}) for _ in range(3)]
+    pids = {client.until_state(job, "running", "running")["pid"] for job in jobs}
+    assert len(pids) == 3 and pid in pids
+    pool(size=1)
+    client.wait(*jobs)
+    left = ask(client, "p", {"do": "pid"})
+    assert left in pids
+    until(lambda: [one for one in pids if alive(one)] == [left], 10, "the end of those that are too many")
+
+
+def test_a_message_that_waits_for_others_lends_its_place(daemon, client, pool):
+    pool()
+    jobs = [client.submit(pool="p", args={"do": "nest", "depth": depth}) for depth in (6, 0, 3)]
+    assert [record["result"] for record in client.wait(*jobs)] == [6, 0, 3]
+    assert client.call("job.list", state="running")["jobs"] == []
+    workers = lambda: [pid for runner in daemon.workers("runner") for pid in children(runner)]  # noqa: E731
+    until(lambda: len(workers()) == 1, 10, "the end of those that are too many")
+    hanging = [client.submit(pool="p", args={"do": "hang"}, grace=0) for _ in range(2)]
+    client.until_state(hanging[0], "running", "running")
+    assert client.call("pool.list")["pools"][0]["running"] == 1
+    client.call("job.cancel", ids=hanging)
+    client.wait(*hanging)
+
+
 def test_errors(client, pool):
     error = client.error("job.submit", job={"pool": "nowhere"})
     assert (error.kind, error.field) == ("not_found", "job.pool")

@@ -410,6 +410,7 @@ bool Simulation::set_pool() {
   spec->size = static_cast<std::uint32_t>(1 + below(4));
   const auto known = scheduler_->find_pool(spec->name);
   if (known && known->removing) return false;
+  told_slots_.erase(spec->name);
   scheduler_->on_pool_set(std::move(spec), chance(0.8) ? user_ : nullptr, now_, effects_);
   count("on_pool_set");
   after_event();
@@ -491,6 +492,7 @@ void Simulation::lose_memory() {
   drain_scope_ = {};
   snapshot_.clear();
   places_before_ = {};
+  told_slots_.clear();
   calls_.clear();
   lending_.clear();
   const auto gone = [this](JobId id) { return !store_.submitted(id) && !published_.contains(id); };
@@ -597,7 +599,10 @@ std::map<std::string, Simulation::Place> Simulation::places() const {
   const Counts counts = scheduler_->counts();
   for (std::size_t lane = 0; lane < fixed_lanes; ++lane)
     places["lane " + std::to_string(lane)] = {counts.running[lane], counts.slots[lane]};
-  for (const PoolView& pool : scheduler_->pools()) places["pool " + pool.spec->name] = {pool.running, pool.spec->size};
+  for (const PoolView& pool : scheduler_->pools()) {
+    const auto told = told_slots_.find(pool.spec->name);
+    places["pool " + pool.spec->name] = {pool.running, told == told_slots_.end() ? pool.spec->size : told->second};
+  }
   return places;
 }
 
@@ -707,6 +712,7 @@ void Simulation::perform(const Effect& effect) {
     perform_granted(*granted);
   } else if (const auto* const slots = std::get_if<SlotsNow>(&effect)) {
     mix(slots->slots);
+    if (slots->pool) told_slots_[slots->pool->name] = slots->slots;
   } else {
     perform_publish(std::get<Publish>(effect));
   }

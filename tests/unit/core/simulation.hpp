@@ -128,6 +128,7 @@ class Simulation {
   std::optional<std::vector<LoadedSpec>> loading_;  // read, and not answered yet
   std::vector<Attempted> running_;
   std::map<std::string, Place> places_before_;
+  std::map<std::string, std::uint32_t> told_slots_;  // of pools: what their executor was told since they were set
   std::set<std::pair<JobId, Attempt>> ever_started_;
   std::map<std::pair<JobId, Attempt>, EndReport> unrecorded_;  // ends of programs, as their runner keeps them
   std::set<JobId> given_;           // ids of what was submitted and not lost with a daemon before it was recorded

@@ -1,0 +1,81 @@
+// Input and signals for a job in any state: input waits here until its program runs.
+#include "daemon/engine.hpp"
+
+namespace stint {
+namespace {
+
+/// Input for a job that has not begun, held for it; past it job.input answers `limit_exceeded`.
+constexpr std::size_t parked_input_bytes_max = limits::input_chunk_bytes_max;
+
+Error not_started() { return {ErrorKind::conflict, "the job has not started: it has no process to signal"}; }
+Error has_finished() { return {ErrorKind::conflict, "the job has finished"}; }
+
+}  // namespace
+
+void Engine::signal(JobId id, int number, std::function<void(std::optional<Error>)> done) {
+  const core::Job* job = scheduler_.find(id);
+  if (job == nullptr || job->is_finished()) {
+    store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
+      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
+    });
+  } else if (!job->is_running()) {
+    done(not_started());
+  } else {
+    executor_of(job->lane).signal(id, job->attempt, number, std::move(done));
+  }
+}
+
+void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) {
+  const core::Job* job = scheduler_.find(id);
+  if (job == nullptr || job->is_finished()) {
+    store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
+      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
+    });
+    return;
+  }
+  if (!job->spec) {  // it stands deep in a line
+    store_.load({id}, [this, id, end, bytes = std::move(bytes), done = std::move(done)](const auto& loaded) mutable {
+      take_input(id, loaded.front().spec, std::move(bytes), end, std::move(done));
+    });
+    return;
+  }
+  take_input(id, job->spec, std::move(bytes), end, std::move(done));
+}
+
+void Engine::take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, std::string bytes, bool end, InputDone done) {
+  const core::Job* job = scheduler_.find(id);
+  if (job == nullptr || job->is_finished()) return write_input(id, std::move(bytes), end, std::move(done));
+  if (!spec->stdin_source.is_stream()) {
+    done(Error(ErrorKind::conflict, "the job's standard input is not a stream: submit it with \"stdin\": \"stream\""));
+    return;
+  }
+  const auto parked = parked_.find(id);
+  if (!begin_of(*job)) {
+    const std::size_t held = parked == parked_.end() ? 0 : parked->second.input_bytes;
+    if (held > 0 && held + bytes.size() > parked_input_bytes_max) {
+      done(limit_exceeded("the job has not started and holds as much input as it may", "parked_input_bytes_max",
+                          parked_input_bytes_max));
+      return;
+    }
+    const std::size_t size = bytes.size();
+    park(id, [this, id, end, bytes = std::move(bytes), done = std::move(done)]() mutable {
+      write_input(id, std::move(bytes), end, std::move(done));
+    });
+    parked_[id].input_bytes += size;
+    return;
+  }
+  executor_of(job->lane).write_input(id, job->attempt, std::move(bytes), end, std::move(done));
+}
+
+void Engine::park(JobId id, std::function<void()> again) { parked_[id].again.push_back(std::move(again)); }
+
+void Engine::wake(JobId id) {
+  if (parked_.empty()) return;
+  const auto found = parked_.find(id);
+  if (found == parked_.end()) return;
+  auto questions = std::move(found->second.again);
+  parked_.erase(found);
+  for (auto& question : questions) question();
+}
+
+}  // namespace stint
