@@ -1325,14 +1325,12 @@ _LEAN = set(vars(concurrent.futures.Future())) == {"_condition", "_state", "_res
 class Future(concurrent.futures.Future):
     """A concurrent.futures.Future of a job. `job_id` and `record` are the job's, the record when it has finished."""
 
-    _template: "_Template"
-    _item: Any = _NOTHING
     _sent = False
     _dropped = False
     job_id: Optional[int] = None
     _record: Optional[Record] = None
 
-    def __init__(self, engine: "_Engine"):
+    def __init__(self, engine: "_Engine", template: Optional["_Template"] = None, item: Any = _NOTHING):
         if _LEAN:
             self._condition = engine.condition()
             self._state = "PENDING"
@@ -1343,6 +1341,8 @@ class Future(concurrent.futures.Future):
         else:
             super().__init__()
         self._engine = engine
+        self._template: Any = template
+        self._item = item
 
     def cancel(self) -> bool:
         """Cancels the job if it has not started; False where it runs or has ended."""
@@ -1600,11 +1600,8 @@ class _Engine(_Receiver):
         self.client.call("pool.set", **pool)
 
     # ---- submitting
-    def submit(self, template: _Template, item: Any, future: Optional[Future] = None) -> Future:
-        future = future or Future(self)
-        future._template = template
-        if item is not _NOTHING:
-            future._item = item
+    def submit(self, template: _Template, item: Any) -> Future:
+        future = Future(self, template, item)
         with self._lock:
             if self._shut or self._broken is not None or _exiting or self.pid != os.getpid():
                 self.refuse_new()
@@ -1722,6 +1719,8 @@ class _Engine(_Receiver):
                 future = futures.pop(event["id"], None)
                 if future is None:
                     self._early[event["id"]] = event
+                elif event["outcome"] == "succeeded" and type(future._template) is _TaskTemplate and "result" in event:
+                    future._give(event["result"])  # nearly always: in short
                 else:
                     self._finish(future, event)
             else:

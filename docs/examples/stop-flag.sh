@@ -2,7 +2,7 @@
 # A program that goes on until it is told to stop, and ends by itself; and one that watches a named event.
 set -eu
 id=$(stint submit -c 'trap "echo last words; exit 0" TERM; while :; do echo tick; sleep 0.02; done')
-read -r _ < <(stint output -f "$id")
+read -r _ < <(stint output -f "$id" 2> /dev/null)
 stint cancel -q "$id" > /dev/null
 stint wait "$id" > /dev/null || true
 stint output "$id" 2> /dev/null | tail -n 1
