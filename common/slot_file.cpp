@@ -9,14 +9,18 @@
 #include <cstring>
 
 #include "common/error.hpp"
+#include "common/open_file.hpp"
 
 namespace stint {
 
 std::array<char, 16> boot_id() {
   std::array<char, 16> id{};
   std::array<char, 64> text{};
-  const UniqueFd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-  if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return id;
+  const UniqueFd file = open_if_there("/proc/sys/kernel/random/boot_id");
+  if (!file) return id;
+  if (::read(file.get(), text.data(), text.size() - 1) <= 0) {
+    throw unavailable(std::string("cannot read the boot id: ") + std::strerror(errno), "state_dir");
+  }
   std::size_t digits = 0;
   for (const char c : text) {
     const int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -71,11 +75,13 @@ SlotRecord SlotFile::read(std::size_t slot) const {
 
 std::vector<SlotRecord> read_slots(const std::string& path) {
   std::vector<SlotRecord> records;
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd file = open_if_there(path);
   if (!file) return records;
   SlotRecord record;
-  for (off_t at = 0; ::pread(file.get(), &record, sizeof record, at) == static_cast<ssize_t>(sizeof record);
-       at += sizeof record) {
+  for (off_t at = 0;; at += sizeof record) {
+    const ssize_t got = ::pread(file.get(), &record, sizeof record, at);
+    if (got < 0) throw unavailable("cannot read " + path + ": " + std::strerror(errno), "state_dir");
+    if (got != static_cast<ssize_t>(sizeof record)) break;
     const bool known = record.magic == SlotRecord::magic_value && record.version == SlotRecord::version_value;
     if (known && (record.state == SlotState::begun || record.state == SlotState::ended)) records.push_back(record);
   }

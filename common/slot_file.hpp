@@ -49,7 +49,7 @@ struct SlotRecord {
 };
 static_assert(sizeof(SlotRecord) == 128);
 
-/// The running kernel's boot id, 16 bytes; zeros where /proc has none.
+/// The running kernel's boot id, 16 bytes; zeros where /proc has none. Throws Error `unavailable` where it cannot be read.
 [[nodiscard]] std::array<char, 16> boot_id();
 /// Clock ticks since boot.
 [[nodiscard]] std::uint64_t ticks_since_boot();
@@ -74,7 +74,8 @@ class SlotFile {
   std::size_t allocated_ = 0;
 };
 
-/// The records in use; empty where the file does not exist.
+/// The records in use; empty where the file does not exist. Throws Error `unavailable` where it cannot be read: what it names
+/// has been started, and must not be again.
 [[nodiscard]] std::vector<SlotRecord> read_slots(const std::string& path);
 
 }  // namespace stint

@@ -16,6 +16,9 @@
 namespace stint::exec {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+/// How soon a zygote is started again that could not be started, or that has ended sooner than this.
 constexpr std::chrono::seconds restart_pause{1};
 /// How soon it is tried again to connect to a living runner that could not be connected to.
 constexpr std::chrono::milliseconds connect_pause{50};
@@ -45,7 +48,7 @@ ZygoteWorkers::~ZygoteWorkers() {
 
 void ZygoteWorkers::start_zygote() {
   zygote_ = std::make_unique<Zygote>(io_, program_, state_dir_);
-  swept_ = false;
+  zygote_since_ = Clock::now();
   control_ = std::make_unique<PacketSocket>(
       io_, zygote_->take_control(), [this](const worker::FrameView& frame) { on_frame(frame); },
       [this] { ::kill(zygote_->pid(), SIGKILL); });  // its end is told by the pidfd; one that talks nonsense is ended
@@ -64,6 +67,7 @@ void ZygoteWorkers::on_zygote_ended() {
   control_.reset();
   zygote_watch_.reset();
   zygote_.reset();
+  swept_ = false;
   if (closing_ && living_.empty()) return finish_close();
   if (log_) log_("the first worker process has ended unexpectedly: it is started again");
   for (auto& [name, living] : living_) {
@@ -76,6 +80,7 @@ void ZygoteWorkers::on_zygote_ended() {
   }
   for (auto& [name, spawn] : ordered_) waiting_.push_back(std::move(spawn));
   ordered_.clear();
+  if (Clock::now() - zygote_since_ < restart_pause) return restart_zygote_later();
   restart_zygote();
 }
 
@@ -84,11 +89,15 @@ void ZygoteWorkers::restart_zygote() {
     start_zygote();
   } catch (const Error& error) {
     if (log_) log_(error.message() + "; trying again");
-    restart_timer_.expires_after(restart_pause);
-    restart_timer_.async_wait([this](const boost::system::error_code& stopped) {
-      if (!stopped) restart_zygote();
-    });
+    restart_zygote_later();
   }
+}
+
+void ZygoteWorkers::restart_zygote_later() {
+  restart_timer_.expires_after(restart_pause);
+  restart_timer_.async_wait([this](const boost::system::error_code& stopped) {
+    if (!stopped) restart_zygote();
+  });
 }
 
 void ZygoteWorkers::on_frame(const worker::FrameView& frame) {

@@ -9,6 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -60,6 +61,7 @@ class ZygoteWorkers final : public Workers {
   void watch_zygote();
   void on_zygote_ended();
   void restart_zygote();
+  void restart_zygote_later();
   void on_frame(const worker::FrameView& frame);
   void on_spawned(const worker::Spawned& spawned);
   void on_died(const std::string& name, WorkerDeath death);
@@ -79,6 +81,7 @@ class ZygoteWorkers final : public Workers {
   std::string state_dir_;
   std::function<void(const std::string&)> log_;
   std::unique_ptr<Zygote> zygote_;
+  std::chrono::steady_clock::time_point zygote_since_;
   std::unique_ptr<PacketSocket> control_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> zygote_watch_;
   boost::asio::steady_timer restart_timer_;

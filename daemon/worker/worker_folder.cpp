@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "common/error.hpp"
+#include "common/open_file.hpp"
 #include "common/slot_file.hpp"
 #include "daemon/worker/run_end.hpp"
 
@@ -55,7 +56,7 @@ WorkerPlace make_worker_folder(const std::string& state_dir, const std::string& 
 }
 
 UniqueFd lock_dead_folder(const std::string& folder) {
-  UniqueFd lock(::open((folder + "/lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd lock = open_if_there(folder + "/lock", O_RDWR);
   if (!lock || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return UniqueFd();
   // Somebody may have removed it between open and flock and made a new one.
   struct stat ours {};
@@ -65,15 +66,16 @@ UniqueFd lock_dead_folder(const std::string& folder) {
   return same ? std::move(lock) : UniqueFd();
 }
 
-void note_pid(const WorkerPlace& place) {
-  const std::string text = std::to_string(::getpid()) + "\n";
+void note_pid(const WorkerPlace& place, pid_t pid) {
+  const std::string text = std::to_string(pid) + "\n";
   if (::pwrite(place.lock.get(), text.data(), text.size(), 0) < 0) fail("write " + place.folder + "/lock");
 }
 
 pid_t noted_pid(const std::string& folder) {
-  const UniqueFd lock(::open((folder + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd lock = open_if_there(folder + "/lock");
   std::array<char, 32> text{};
-  if (!lock || ::read(lock.get(), text.data(), text.size() - 1) <= 0) return 0;
+  if (!lock) return 0;
+  if (::read(lock.get(), text.data(), text.size() - 1) < 0) fail("read " + folder + "/lock");
   return std::atoi(text.data());
 }
 
@@ -96,7 +98,7 @@ std::vector<TreeMarks> begun_trees(const std::string& folder) {
   const auto boot = boot_id();
   std::string instance;
   {
-    const UniqueFd file(::open((folder + "/instance").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    const UniqueFd file = open_if_there(folder + "/instance");
     std::array<char, 512> text{};
     const ssize_t got = file ? ::read(file.get(), text.data(), text.size()) : 0;
     if (got > 0) instance.assign(text.data(), static_cast<std::size_t>(got));
@@ -122,9 +124,13 @@ void remove_worker_folder(const std::string& folder) {
 
 std::vector<std::string> list_worker_folders(const std::string& state_dir) {
   std::vector<std::string> names;
-  std::error_code ignored;  // no folder: no workers
-  for (const auto& entry : std::filesystem::directory_iterator(workers_folder(state_dir), ignored)) {
-    names.push_back(entry.path().filename().string());
+  std::error_code error;
+  std::filesystem::directory_iterator entry(workers_folder(state_dir), error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw unavailable("cannot read " + workers_folder(state_dir) + ": " + error.message(), "workers");
   }
   return names;
 }

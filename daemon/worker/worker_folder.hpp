@@ -20,8 +20,9 @@ namespace stint::worker {
 
 /// The lock of a folder whose worker is dead; none where it lives or the folder is gone.
 [[nodiscard]] UniqueFd lock_dead_folder(const std::string& folder);
-/// Notes the worker's pid in its lock file, for whoever has to end it.
-void note_pid(const WorkerPlace& place);
+/// Notes the worker's pid in its lock file, for whoever takes it over or has to end it. Before anybody is told of the worker:
+/// one without a noted pid has nothing to do and will never have.
+void note_pid(const WorkerPlace& place, pid_t pid);
 /// The pid noted there; 0 where there is none.
 [[nodiscard]] pid_t noted_pid(const std::string& folder);
 

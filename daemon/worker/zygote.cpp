@@ -137,20 +137,22 @@ void Zygote::on_frame(const FrameView& frame) {
 void Zygote::spawn_worker(const SpawnWorker& order) {
   Spawned answer;
   answer.name = order.name;
+  pid_t pid = -1;
   try {
     WorkerPlace place = make_worker_folder(state_dir_, order.name);
-    const std::string folder = place.folder;
-    const pid_t pid = ::fork();
+    pid = ::fork();
     if (pid == 0) become_worker(order, std::move(place));
     if (pid < 0) {
       answer.error = "cannot fork a worker";
-      remove_worker_folder(folder);
+      remove_worker_folder(place.folder);
     } else {
-      answer.pid = pid;
       children_.emplace(pid, order.name);
+      note_pid(place, pid);
+      answer.pid = pid;
     }
   } catch (const Error& error) {
     answer.error = error.message();
+    if (pid > 0) ::kill(pid, SIGKILL);
   }
   control_.post(answer);
 }
@@ -161,7 +163,6 @@ void Zygote::become_worker(const SpawnWorker& order, WorkerPlace place) {
   child_signals_.reset();
   int code = 1;
   try {
-    note_pid(place);
     code = order.role == WorkerRole::runner ? mains_.runner(std::move(place)) : mains_.host(std::move(place));
   } catch (const std::exception& error) {
     say(order.name + ": " + error.what());

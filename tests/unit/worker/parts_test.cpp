@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <random>
 
+#include "common/error.hpp"
 #include "common/kept_output.hpp"
 #include "common/limits.hpp"
 #include "common/process_tree.hpp"
@@ -238,6 +240,17 @@ TEST_F(Slots, SurviveAndSkipWhatIsNotTheirs) {
   EXPECT_EQ(records[0].job, 5U);
   EXPECT_EQ(records[1].job, 6U);
   EXPECT_TRUE(read_slots(path("no such file")).empty());
+  EXPECT_TRUE(read_slots(path(".")).empty());
+}
+
+TEST_F(Slots, ThatCannotBeReadDoNotPassForNone) {
+  SlotFile file(path("slots"));
+  rlimit allowed{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &allowed), 0);
+  const rlimit none{0, allowed.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_THROW(static_cast<void>(read_slots(path("slots"))), Error);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &allowed), 0);
 }
 
 TEST(Environments, JobsCannotForgeTheirMarker) {
