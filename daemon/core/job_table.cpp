@@ -17,6 +17,7 @@ Job& JobTable::insert(std::unique_ptr<Job> job, const std::optional<std::string>
     group.last = &taken;
     ++group.unfinished;
   }
+  if (taken.daemon) daemons_.insert(taken.id);
   jobs_.insert(taken.id, std::move(job));
   return taken;
 }
@@ -38,7 +39,10 @@ const Group* JobTable::group(std::string_view label) const {
 
 void JobTable::check() const {
   std::uint64_t members = 0;
+  std::size_t daemons = 0;
   each_after(0, [&](const Job& job) {
+    daemons += job.daemon ? 1 : 0;
+    if (job.daemon && !daemons_.contains(job.id)) throw std::logic_error("job " + std::to_string(job.id) + ": not among daemons");
     const bool linked = job.group != nullptr;
     if (job.spec && linked != (!job.is_finished() && job.spec->group.has_value())) {
       throw std::logic_error("job " + std::to_string(job.id) + ": wrong group link");
@@ -63,6 +67,7 @@ void JobTable::check() const {
     }
     members -= count;
   }
+  if (daemons != daemons_.size()) throw std::logic_error("a daemon job is remembered that is not here");
   if (members != 0) throw std::logic_error("groups: a member stands in no list");
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -111,7 +112,10 @@ class JobTable {
   /// Unlinks it from its group: it is finished or vanishes.
   void leave_group(Job& job);
   /// Forgets a job that has left its group.
-  void erase(JobId id) { jobs_.take(id); }
+  void erase(JobId id) {
+    jobs_.take(id);
+    daemons_.erase(id);
+  }
 
   [[nodiscard]] Job* find(JobId id) {
     auto* const job = jobs_.find(id);
@@ -129,12 +133,16 @@ class JobTable {
     jobs_.each_after(after, [&](JobId, const std::unique_ptr<Job>& job) { return visit(std::as_const(*job)); });
   }
 
+  /// Those with `daemon: true`.
+  [[nodiscard]] const std::set<JobId>& daemons() const { return daemons_; }
+
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
-  /// Re-derives the groups from the jobs; throws std::logic_error that names the first difference.
+  /// Re-derives groups and daemons from the jobs; throws std::logic_error that names the first difference.
   void check() const;
 
  private:
   PagedMap<std::unique_ptr<Job>> jobs_;
+  std::set<JobId> daemons_;
   std::map<std::string, Group, std::less<>> groups_;  // nodes do not move: jobs point at them
 };
 

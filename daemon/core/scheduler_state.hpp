@@ -57,9 +57,8 @@ struct Scheduler::State {
   std::uint64_t foreground_running = 0;  // of these, those that hold a slot
   std::array<std::uint64_t, 7> outcomes{};
   std::optional<DrainScope> drain;
-  bool daemons_stopped = false;  // in this drain
-  bool starts_held = false;      // the store refuses: no durable job starts before Alarm::store
-  std::vector<JobId> doomed;     // in state Doomed since their start was refused, or no longer here
+  bool starts_held = false;   // the store refuses: no durable job starts before Alarm::store
+  std::vector<JobId> doomed;  // in state Doomed since their start was refused, or no longer here
   // ---- specifications
   PersistNumber decided = 0;                              // up to here submits are on disk, and can be read again
   std::deque<std::pair<PersistNumber, JobId>> unshelved;  // outside of the windows, until their submit is decided

@@ -388,15 +388,19 @@ void Scheduler::State::vanish(Step& step, Job& job) {
 }
 
 void Scheduler::State::stop_daemons(Step& step) {
-  if (!drain || *drain == DrainScope::none || daemons_stopped) return;
+  if (!drain || *drain == DrainScope::none) return;
   if ((*drain == DrainScope::running ? foreground_running : foreground) > 0) return;
-  daemons_stopped = true;
-  // All that is left are daemon jobs, so this visits only what it stops, and what waits for its commit.
+  // What runs or stands in a line now is daemon jobs only.
+  std::uint64_t untold = 0;
+  for (const Permits& permits : lanes) {
+    untold += permits.used + (starts_allowed() ? permits.durable.size() + permits.transient.size() : 0);
+  }
+  if (untold == stopping) return;
   std::vector<JobId> ids;
-  table.each_after(0, [&](const Job& job) {
-    if (job.is_running() || (job.is_queued() && starts_allowed())) ids.push_back(job.id);
-    return true;
-  });
+  for (const JobId id : table.daemons()) {
+    const Job& job = *table.find(id);
+    if (job.is_running() || (job.is_queued() && starts_allowed())) ids.push_back(id);
+  }
   CancelResult ignored;
   for (const JobId id : ids) cancel(step, *table.find(id), false, ignored);
   fill_all(step);

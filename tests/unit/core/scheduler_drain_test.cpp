@@ -99,5 +99,21 @@ TEST_F(DrainTest, ARefusedSubmitInADrainStopsThemWithTheTimer) {
   EXPECT_EQ(effects<Stop>()[0].id, reader);
 }
 
+TEST_F(DrainTest, ADaemonJobWhoseTimeComesLaterIsStoppedToo) {
+  make(slots(2));
+  const JobId reader = submit(background());
+  auto later = background();
+  later->delay = 10s;
+  const JobId sleeper = submit(later);
+  durable();
+  drain();
+  EXPECT_EQ(effects<Stop>().size(), 1U);
+  ended(reader, exited(0));
+  now_ += 10s;
+  timer();
+  EXPECT_TRUE(effects<Start>().empty());
+  EXPECT_EQ(state_of(sleeper), State::finished);
+}
+
 }  // namespace
 }  // namespace stint::core

@@ -14,7 +14,7 @@ EndReport lost_report() {
 
 constexpr auto fixed_lanes = static_cast<std::size_t>(Lane::pool);
 constexpr std::size_t jobs_max = 120;
-constexpr double refuse_probability = 0.4;
+constexpr double refuse_probability = 0.5;
 constexpr std::array<const char*, 2> pool_names{"near", "far"};
 constexpr std::array<const char*, 4> groups{"red", "green", "blue", "white"};
 
@@ -106,12 +106,12 @@ void Simulation::step() {
       Choice{18, [](Simulation& s) { return s.ended(); }},
       Choice{3, [](Simulation& s) { return s.returned(); }},
       Choice{2, [](Simulation& s) { return s.commit_time(); }},
-      Choice{14, [](Simulation& s) { return s.cancel(); }},
+      Choice{16, [](Simulation& s) { return s.cancel(); }},
       Choice{1, [](Simulation& s) { return s.cancel_group(); }},
       Choice{1, [](Simulation& s) { return s.forget(); }},
       Choice{8, [](Simulation& s) { return s.commit(refuse_probability); }},
       Choice{4, [](Simulation& s) { return s.timer(); }},
-      Choice{8, [](Simulation& s) { return s.loaded(); }},
+      Choice{5, [](Simulation& s) { return s.loaded(); }},
       Choice{1, [](Simulation& s) { return s.slots(); }},
       Choice{2, [](Simulation& s) { return s.set_pool(); }},
       Choice{1, [](Simulation& s) { return s.chance(0.2) && s.remove_pool(); }},
@@ -125,7 +125,7 @@ void Simulation::step() {
       Choice{1, [](Simulation& s) { return s.resume(); }},
       Choice{1, [](Simulation& s) { return s.connection_gone(); }},
       Choice{2, [](Simulation& s) { return s.lend(); }},
-      Choice{1, [](Simulation& s) { return s.chance(0.25) && s.restart(); }},
+      Choice{1, [](Simulation& s) { return s.chance(0.5) && s.restart(); }},
   };
   constexpr unsigned total = [] {
     unsigned sum = 0;
@@ -313,11 +313,12 @@ bool Simulation::commit_time() {
   return true;
 }
 
-// Mostly one that was submitted lately: those are the interesting ones.
+// Mostly one that was submitted lately: those are the interesting ones; or one that waits for its time, of which few are new.
 JobId Simulation::any_job() {
   std::vector<JobId> here;
+  const bool waiting = chance(0.1);
   scheduler_->each_after(0, jobs_max, [&](const Job& job) {
-    here.push_back(job.id);
+    if (!waiting || job.is_waiting()) here.push_back(job.id);
     return true;
   });
   if (here.empty() || chance(0.05)) return 1 + below(scheduler_->last_id() + 2);
@@ -631,7 +632,7 @@ void Simulation::compare_drain() const {
   bool foreground = false;
   JobId untold = 0;
   scheduler_->each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
-    if (job.is_finished() || job.is_waiting() || (drain_scope_ == DrainScope::running && job.is_queued())) return true;
+    if (job.is_finished() || job.is_waiting() || (drain_scope_ == DrainScope::running && !job.is_running())) return true;
     foreground = foreground || !job.daemon;
     if (job.is_doomed()) return true;
     const auto* const running = std::get_if<Running>(&job.state);
