@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from account import assert_ran_once, noting, runs_noted
-from harness import RpcError, runner_of, seconds, until
+from harness import RpcError, freeze, runner_of, seconds, until
 from mount import small_tmpfs
 
 
@@ -171,7 +171,7 @@ def test_nothing_begins_that_cannot_be_noted(state, start, killed):
     first = client.call("job.submit_many", jobs=[{"command": ["sleep", "300"]}] * (slots - 1))["first"]
     sleepers = range(first, first + slots - 1)
     runner = runner_of([client.until_state(job, "running", "running")["pid"] for job in sleepers][0])
-    os.kill(runner, signal.SIGSTOP)
+    freeze(runner)
     filler = Filler(state)
     try:
         job = client.submit(shell=noting(ran, "echo begun; exit 4"))

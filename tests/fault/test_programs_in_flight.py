@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from account import assert_ran_once, long_or_short, noting, runs_noted
-from harness import BIN, alive, runner_of, seconds, until
+from harness import BIN, alive, freeze, runner_of, seconds, until
 
 PROGRAMS = 100
 PATTERN_BYTES = 400_000
@@ -236,7 +236,7 @@ def test_a_stopped_runner_is_waited_for(start, restart):
     jobs = [client.submit(shell=noting(ran, f"read line <{gate}; echo $line; exit 9")) for _ in range(2)]
     pids = {job: client.until_state(job, "running", "running")["pid"] for job in jobs}
     stopped = runner_of(pids[jobs[0]])
-    os.kill(stopped, signal.SIGSTOP)
+    freeze(stopped)
     try:
         if restart:
             daemon.restart()

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from account import assert_ran_once, noting, runs_noted
-from harness import alive, command_line, parent, process_name, runner_of, until
+from harness import alive, command_line, freeze, parent, process_name, runner_of, until
 
 SLOTS = 6
 
@@ -83,7 +83,7 @@ def test_runner_and_daemon(start, order):
     daemon = start(process__slots=SLOTS, process__runners=2)
     victims = Victims(daemon, daemon.connect())
     if order == "frozen":  # the daemon cannot take note of the runner's death
-        os.kill(daemon.pid, signal.SIGSTOP)
+        freeze(daemon.pid)
     if order == "daemon-runner":
         daemon.kill()
     os.kill(victims.runner, signal.SIGKILL)

@@ -365,12 +365,12 @@ class Daemon:
         assert not socket_left, "the socket was left"
 
     def kill_everything(self):
-        """kill -9 of the daemon and of all that it has started."""
+        """kill -9 of the daemon and of all that it has started: the workers first, which else may see the others die."""
         self.kill()
 
         def all_gone():
             found = self.processes()
-            for pid in found:
+            for pid in sorted(found, key=lambda pid: b"stint-worker" not in command_line(pid)):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             return not found
@@ -410,6 +410,12 @@ def parent(pid):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
+
+
+def freeze(pid):
+    """SIGSTOP, and waits until it stands: what runs on another processor goes on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TZ", what="a process to stand")
 
 
 def runner_of(pid):

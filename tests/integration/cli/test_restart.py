@@ -37,6 +37,11 @@ def until_running(own, count):
     until(lambda: len(listed(own, state="running")) == count, what=f"{count} running")
 
 
+def until_streams(own, count):
+    """So many are connected and have asked for what they wait for."""
+    until(lambda: own.connect().call("daemon.stats")["streams"] >= count, what=f"{count} streams")
+
+
 def test_run(own, cli, tmp_path):
     process = cli.begin("run", "--shell", held("go", "echo one", "echo two; exit 7"))
     read_until(process, b"one\n")
@@ -87,6 +92,7 @@ def test_followed_output_and_wait(own, cli, tmp_path):
     follower = cli.begin("output", "-f", "--exit-status", number)
     waiter = cli.begin("wait", number)
     seen = read_until(follower, b"\n3000\n")
+    until_streams(own, 2)
     own.restart()
     read_until(follower, b"was restarted", stream="stderr")
     (tmp_path / "go").touch()
@@ -144,7 +150,7 @@ def test_what_is_not_durable_is_named(own, cli):
     mapped = cli.begin("map", "--no-durable", "--group", "m", "sleep", ":::", 60, 61)
     until_running(own, 3)
     waiter = cli.begin("wait", "--group", "m")
-    until(lambda: own.connect().call("daemon.stats")["streams"] >= 4, what="the streams")
+    until_streams(own, 4)
     own.restart()
     for one, what in ((process, b"job "), (mapped, b"2 jobs of group m"), (waiter, b"the group")):
         _, err = one.communicate(timeout=seconds(30))

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import seconds, until
+from harness import freeze, seconds, until
 from program import Cli, read_until
 from proxy import Proxy
 
@@ -145,7 +145,7 @@ def test_durable_work_is_handed_over_once(far, proxy, cli, verb, forward):
 def test_interrupt_before_an_answer(cli, start):
     own = start()
     alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
-    os.kill(own.pid, signal.SIGSTOP)
+    freeze(own.pid)
     try:
         process = alone.begin("run", "true")
         until(lambda: catches(process.pid, signal.SIGINT), what="the handler of SIGINT")
