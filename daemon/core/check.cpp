@@ -121,7 +121,7 @@ void Scheduler::check() const {
     if (job.attempt == 0) wrong(job, "runs without an attempt");
     if ((running.phase == Phase::stopping) != (running.stop != StopCause::none)) wrong(job, "its phase does not fit its stop");
     const bool recovered = job.durable && job.submitted_in == 0;
-    if (!recovered && job.durable != (running.after != 0)) wrong(job, "its start was not recorded");
+    if (!recovered && job.durable && running.after == 0) wrong(job, "its start was not recorded");
     return true;
   });
 

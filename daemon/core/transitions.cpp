@@ -150,8 +150,11 @@ void Scheduler::State::start(Step& step, Job& job) {
   Running state;
   if (job.durable) {
     state.after = step.record(StartFact{job.id, job.attempt});
-    log.started(state.after, job.id);
+  } else {
+    // After a crash its id must not be another job's, for which this run might be taken.
+    state.after = reservation.wait(job.id + 1, 0);
   }
+  if (state.after != 0) log.started(state.after, job.id);
   step.emit(Start{state.after, job.lane, job.id, job.attempt});
   job.state = std::move(state);
 }
@@ -391,11 +394,13 @@ void Scheduler::State::stop_daemons(Step& step) {
   if (!drain || *drain == DrainScope::none) return;
   if ((*drain == DrainScope::running ? foreground_running : foreground) > 0) return;
   // What runs or stands in a line now is daemon jobs only.
-  std::uint64_t untold = 0;
-  for (const Permits& permits : lanes) {
-    untold += permits.used + (starts_allowed() ? permits.durable.size() + permits.transient.size() : 0);
-  }
-  if (untold == stopping) return;
+  std::uint64_t here = 0;
+  const auto count = [&](const Permits& permits) {
+    here += permits.used + (starts_allowed() ? permits.durable.size() + permits.transient.size() : 0);
+  };
+  for (const Permits& permits : lanes) count(permits);
+  pools.each([&](const PoolLane& pool) { count(pool.permits); });
+  if (here == stopping) return;
   std::vector<JobId> ids;
   for (const JobId id : table.daemons()) {
     const Job& job = *table.find(id);

@@ -124,6 +124,7 @@ TEST_F(RecoveredTest, TheFirstNumbersOfNonDurableJobsWaitForTheirReservation) {
   const JobId first = submit(transient());
   EXPECT_EQ(facts(), "reserve");
   EXPECT_EQ(scheduler_->accepted_after(), scheduler_->newest_persist());
+  EXPECT_EQ(effects<Start>().at(0).after, scheduler_->newest_persist()) << "a crash might give its id to another job";
   durable();
   EXPECT_EQ(submit(transient()), first + 1);
   EXPECT_EQ(scheduler_->accepted_after(), 0U);

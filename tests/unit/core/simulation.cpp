@@ -727,6 +727,7 @@ void Simulation::perform_start(const Start& start) {
   if (job->durable && !(store_.submitted(start.id) && store_.started(start.id, start.attempt))) {
     wrong(start.id, "was started before that was recorded");
   }
+  if (start.id >= store_.next_id()) wrong(start.id, "was started while its id might still be given away again");
   if (!ever_started_.emplace(start.id, start.attempt).second) wrong(start.id, "an attempt was started twice");
   const std::string place =
       job->lane == Lane::pool ? "pool " + *job->spec->pool : "lane " + std::to_string(static_cast<int>(job->lane));
