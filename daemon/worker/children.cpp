@@ -7,15 +7,6 @@
 namespace stint::worker {
 namespace {
 
-/// Children of the calling thread that are alive; those that have ended are reaped.
-bool children_alive() {
-  for (;;) {
-    const pid_t pid = ::wait4(-1, nullptr, WNOHANG | __WNOTHREAD, nullptr);
-    if (pid == 0) return true;
-    if (pid < 0 && errno != EINTR) return false;
-  }
-}
-
 bool no_child_at_all() {
   siginfo_t info{};
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD;
@@ -29,6 +20,16 @@ std::optional<ChildExit> reap_child() {
     exit.pid = ::wait4(-1, &exit.status, WNOHANG, &exit.usage);
     if (exit.pid > 0) return exit;
     if (exit.pid == 0 || errno != EINTR) return std::nullopt;
+  }
+}
+
+/// Children of the calling thread that are alive; those that have ended are reaped.
+bool Adopter::children_alive() {
+  for (;;) {
+    const pid_t pid = ::wait4(-1, nullptr, WNOHANG | __WNOTHREAD, nullptr);
+    if (pid == 0) return true;
+    if (pid > 0) ended_.fetch_add(1, std::memory_order_release);
+    if (pid < 0 && errno != EINTR) return false;
   }
 }
 

@@ -34,10 +34,15 @@ class Adopter {
   /// True while a process that some program left behind is alive. The loop's thread only. Asks the first thread, but
   /// where there is no child at all the kernel says so at once.
   [[nodiscard]] bool orphans_alive();
+  /// How many of them have ended and were reaped here.
+  [[nodiscard]] std::uint64_t ended() const { return ended_.load(std::memory_order_acquire); }
 
  private:
   enum class Word : std::uint32_t { idle, question, yes, no, stop };
+  [[nodiscard]] bool children_alive();
+
   std::atomic<Word> word_{Word::idle};
+  std::atomic<std::uint64_t> ended_{0};
 };
 
 }  // namespace stint::worker

@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 
 constexpr Clock::duration leftovers_grace = 1s;
 constexpr Clock::duration kill_scan_pause = 1ms;
+/// For so many scans of a kill, about a second, orphans that end are taken for a sign of life.
+constexpr int hopping_scans_max = 500;
 constexpr Clock::duration probe_pause_max = 32ms;
 /// A look for leftovers needs fewer scans than a kill: a scan goes up through the pids, so it meets what is born while
 /// it runs.
@@ -150,7 +152,7 @@ void Program::on_scan(const std::vector<TreeProcess>& found) {
       return;
     case Wish::kill:
       for (const TreeProcess& process : found) signal_process(process, SIGKILL);
-      empty_scans_ = found.empty() ? empty_scans_ + 1 : 0;
+      note_kill_scan(found.empty());
       if (empty_scans_ >= empty_scans_needed && exit_) return end();
       host_.want_scan(kill_scan_pause);
       return;
@@ -168,6 +170,14 @@ void Program::on_scan(const std::vector<TreeProcess>& found) {
   }
   const auto pause = std::min<Clock::duration>(kill_scan_pause * (1 << std::min(probes_++, 5)), probe_pause_max);
   host_.want_scan(found.empty() ? kill_scan_pause : pause);
+}
+
+// A tree that lives by forking and ending between two scans leaves orphans that end. Those of other runs may do so for ever,
+// so this is looked at for a while only.
+void Program::note_kill_scan(bool empty) {
+  const std::uint64_t before = std::exchange(orphans_ended_, host_.orphans_ended());
+  const bool may_hop = orphans_ended_ != before && kill_scans_++ < hopping_scans_max;
+  empty_scans_ = empty && !may_hop ? empty_scans_ + 1 : 0;
 }
 
 void Program::stop(bool force) {

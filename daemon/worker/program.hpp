@@ -32,6 +32,8 @@ class ProgramHost {
   virtual void want_scan(Clock::duration delay) = 0;
   /// A process that some program of this runner left behind is alive.
   virtual bool orphans_alive() = 0;
+  /// How many such processes have ended so far.
+  virtual std::uint64_t orphans_ended() = 0;
   virtual void send(const RunStarted& frame) = 0;
   virtual void send(const RunStopping& frame) = 0;
   virtual void send(const Done& frame) = 0;
@@ -110,6 +112,7 @@ class Program {
   void arm(Clock::duration delay, void (Program::*on_due)());
   void on_timeout();
   void ask_to_stop();
+  void note_kill_scan(bool empty);
   void kill_tree();
   void end();
   [[nodiscard]] RunEnded take_end();
@@ -131,6 +134,8 @@ class Program {
   bool stopped_ = false;
   bool terminated_ = false;  // its leftovers have been asked to end
   int empty_scans_ = 0;
+  int kill_scans_ = 0;
+  std::uint64_t orphans_ended_ = 0;  // at the last scan of a kill
   int probes_ = 0;
   Stream out_{StreamName::out, {}, {}};
   Stream err_{StreamName::err, {}, {}};

@@ -69,6 +69,7 @@ class Runner final : public PoolHost {
   void write_slot(std::size_t slot, const SlotRecord& record) override;
   void want_scan(Clock::duration delay) override;
   bool orphans_alive() override { return adopter_.orphans_alive(); }
+  std::uint64_t orphans_ended() override { return adopter_.ended() + orphans_ended_; }
   void send(const RunStarted& frame) override { report(frame); }
   void send(const RunStopping& frame) override { post(frame); }
   void send(const Done& frame) override { post(frame); }
@@ -174,6 +175,7 @@ class Runner final : public PoolHost {
   Timer report_timer_{loop_, [this] { reports_wait_ = false; }};
   std::vector<Program*> ended_;  // to be destroyed at the end of the turn
   Pools pools_{*this, boot_};
+  std::uint64_t orphans_ended_ = 0;  // and reaped by this thread
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
   Clock::time_point scan_due_{};
@@ -426,7 +428,10 @@ void Runner::on_child_signal() {
   while (const auto exit = reap_child()) exits.push_back(*exit);
   for (const ChildExit& exit : exits) {
     const auto known = by_pid_.find(exit.pid);
-    if (known == by_pid_.end()) continue;  // an orphan
+    if (known == by_pid_.end()) {
+      ++orphans_ended_;
+      continue;
+    }
     Program* program = known->second;
     by_pid_.erase(known);
     program->on_exit(exit);
