@@ -95,6 +95,7 @@ class PoolWorker final : private ProgramHost {
   void write_slot(std::size_t slot, const SlotRecord& record) override { host_.write_slot(slot, record); }
   void want_scan(Clock::duration delay) override { host_.want_scan(delay); }
   bool orphans_alive() override { return host_.orphans_alive(); }
+  std::uint64_t orphans_ended() override { return host_.orphans_ended(); }
   void send(const RunStarted& /*frame*/) override {}
   void send(const RunStopping& /*frame*/) override {}
   void send(const Done& /*frame*/) override {}
