@@ -226,7 +226,8 @@ void Engine::refuse(core::PersistNumber number, const std::string& reason) {
     }
     const auto* news = std::get_if<core::Publish>(&effect);
     if (news != nullptr && news->kind == core::EventKind::submitted) feed_.vanished(news->id, 1);
-    if (!std::holds_alternative<core::Start>(effect)) held_.add(number, std::move(thing));
+    const auto* start = std::get_if<core::Start>(&effect);
+    if (start == nullptr || !start->recorded) held_.add(number, std::move(thing));
   }
 }
 

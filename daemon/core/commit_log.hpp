@@ -1,6 +1,6 @@
 // What hangs on Persists that are not decided yet: by number, so that a commit or a refusal touches exactly its own.
 //
-// Remembers ids and numbers; it undoes nothing itself. Numbers are added in ascending order, but for starts. Throws std::bad_alloc only.
+// Remembers ids and numbers; it undoes nothing itself. Numbers are added in ascending order. Throws std::bad_alloc only.
 #pragma once
 
 #include <algorithm>
@@ -36,11 +36,7 @@ class CommitLog {
   };
 
   void submitted(PersistNumber number, JobId first, std::uint64_t count) { submits_.push_back({number, first, count}); }
-  /// May come late: a start that waits for ids that were reserved before.
-  void started(PersistNumber number, JobId id) {
-    const auto behind = [](PersistNumber value, const JobEntry& entry) { return value < entry.number; };
-    starts_.insert(std::upper_bound(starts_.begin(), starts_.end(), number, behind), {number, id});
-  }
+  void started(PersistNumber number, JobId id) { starts_.push_back({number, id}); }
   void finished(PersistNumber number, JobId id) { finishes_.push_back({number, id}); }
 
   /// The newest Persist that a finish still waits for; 0 where none does.

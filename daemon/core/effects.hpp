@@ -186,6 +186,7 @@ struct Start {
   Lane lane{};
   JobId id = 0;
   Attempt attempt = 0;
+  bool recorded = false;  ///< in `after`, and refused with it; else only the reservation of its id is waited for
 };
 
 /// A start that has not begun is wanted back, because somebody else goes first; where it has begun meanwhile, nothing

@@ -250,6 +250,7 @@ void Scheduler::on_lend(JobId id, Attempt attempt, bool waits, Time now, Effects
 void Scheduler::on_drain(DrainScope scope, Time now, Effects& out) {
   State& s = *state_;
   s.drain = scope;
+  s.daemons_told = false;
   Step step(now, s.newest_persist, out);
   if (!s.starts_allowed()) s.each_lane([&](const Permits& permits) { s.recall_ahead(step, permits); });
   s.stop_daemons(step);

@@ -57,6 +57,7 @@ struct Scheduler::State {
   std::uint64_t foreground_running = 0;  // of these, those that hold a slot
   std::array<std::uint64_t, 7> outcomes{};
   std::optional<DrainScope> drain;
+  bool daemons_told = false;  // in this drain: none has come to a line since
   bool starts_held = false;   // the store refuses: no durable job starts before Alarm::store
   std::vector<JobId> doomed;  // in state Doomed since their start was refused, or no longer here
   // ---- specifications

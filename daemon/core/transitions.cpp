@@ -78,7 +78,11 @@ void Scheduler::State::enter(Step& step, Submission submission, const std::share
 
 void Scheduler::State::stand_in_line(Step& step, Job& job) {
   stand_apart_no_more(job);
-  if (!job.daemon) ++foreground;
+  if (job.daemon) {
+    daemons_told = false;
+  } else {
+    ++foreground;
+  }
   job.state = Queued{};
   if (job.limited) {
     park(job);
@@ -150,12 +154,12 @@ void Scheduler::State::start(Step& step, Job& job) {
   Running state;
   if (job.durable) {
     state.after = step.record(StartFact{job.id, job.attempt});
+    log.started(state.after, job.id);
   } else {
     // After a crash its id must not be another job's, for which this run might be taken.
     state.after = reservation.wait(job.id + 1, 0);
   }
-  if (state.after != 0) log.started(state.after, job.id);
-  step.emit(Start{state.after, job.lane, job.id, job.attempt});
+  step.emit(Start{state.after, job.lane, job.id, job.attempt, job.durable});
   job.state = std::move(state);
 }
 
@@ -391,16 +395,9 @@ void Scheduler::State::vanish(Step& step, Job& job) {
 }
 
 void Scheduler::State::stop_daemons(Step& step) {
-  if (!drain || *drain == DrainScope::none) return;
+  if (!drain || *drain == DrainScope::none || daemons_told) return;
   if ((*drain == DrainScope::running ? foreground_running : foreground) > 0) return;
-  // What runs or stands in a line now is daemon jobs only.
-  std::uint64_t here = 0;
-  const auto count = [&](const Permits& permits) {
-    here += permits.used + (starts_allowed() ? permits.durable.size() + permits.transient.size() : 0);
-  };
-  for (const Permits& permits : lanes) count(permits);
-  pools.each([&](const PoolLane& pool) { count(pool.permits); });
-  if (here == stopping) return;
+  daemons_told = true;
   std::vector<JobId> ids;
   for (const JobId id : table.daemons()) {
     const Job& job = *table.find(id);

@@ -692,7 +692,8 @@ void Simulation::release(const ModelStore::Commit& commit) {
           },
           effect);
       if (scheduler_->was_refused(id)) continue;
-      if (refused && std::holds_alternative<Start>(effect)) continue;
+      const auto* const start = std::get_if<Start>(&effect);
+      if (refused && start != nullptr && start->recorded) continue;
       if (const auto* const granted = std::get_if<Granted>(&effect); refused && granted != nullptr) {
         calls_.erase(granted->call);  // told that the store has no room
         continue;
