@@ -213,7 +213,7 @@ def test_written_out_and_each_byte_once(start, restarts):
         daemon.restart()
         client = daemon.connect()
     for job in writers.jobs.values():
-        client.output(job)  # answered when its runner is taken over: what ends before goes to the disk, and stays there
+        client.call("job.output", id=job)  # answered when its runner is taken over: what ends before goes to the disk, and stays there
     writers.gate.touch()
     for record in client.wait(*writers.jobs.values()):
         assert record["outcome"] == "succeeded", record

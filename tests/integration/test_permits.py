@@ -159,7 +159,7 @@ def test_concurrency(client):
 def test_permits_come_back_when_the_tree_is_gone(client, tmp_path):
     """The program has ended and what it left behind is being killed: until then the lock is held."""
     left = tmp_path / "left"
-    job = client.submit(shell=f"(trap '' TERM; while :; do date +%s.%N > {left}; sleep 0.02; done) & sleep 0.2", locks=["tree"])
+    job = client.submit(shell=f"(trap '' TERM; while :; do date +%s.%N > {left}.new && mv {left}.new {left}; sleep 0.02; done) & sleep 0.2", locks=["tree"])
     after = client.submit(shell=f"cat {left}; date +%s.%N", locks=["tree"])
     client.wait(job, after)
     last, begun = (float(word) for word in client.output(after).split())
