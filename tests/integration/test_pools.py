@@ -277,6 +277,20 @@ def test_a_message_that_waits_for_others_lends_its_place(daemon, client, pool):
     client.wait(*hanging)
 
 
+def test_permits_hold_messages_apart(client, pool):
+    pool(size=3)
+    locked = [client.submit(pool="p", args={"do": "sleep", "seconds": 0.05}, locks=["one at a time"]) for _ in range(4)]
+    hanging = client.submit(pool="p", args={"do": "hang"}, locks=["taken"], grace=0)
+    client.until_state(hanging, "running", "running")
+    waiting = client.submit(pool="p", args=1, locks=["taken"])
+    assert client.call("job.why", id=waiting)["reasons"][0]["kind"] == "lock"
+    assert ask(client, "p", 2) == 2, "it holds up nobody else"
+    os.kill(client.call("job.get", id=hanging)["pid"], signal.SIGKILL)
+    assert [record["outcome"] for record in client.wait(hanging, waiting)] == ["failed", "succeeded"]
+    spans = sorted((record["started_at"], record["finished_at"]) for record in client.wait(*locked))
+    assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:])), spans
+
+
 def test_errors(client, pool):
     error = client.error("job.submit", job={"pool": "nowhere"})
     assert (error.kind, error.field) == ("not_found", "job.pool")
