@@ -128,7 +128,7 @@ void Engine::perform(core::Effect& effect) {
   }
   if (const auto* slots = std::get_if<core::SlotsNow>(&effect)) {
     if (slots->pool) {
-      pools_->set_slots(slots->pool->name, slots->slots);
+      pools_->resize(slots->pool->name, slots->slots);
     } else {
       executor_of(slots->lane).set_slots(slots->slots);
     }

@@ -263,7 +263,7 @@ Ticket Conversation::defer(CallHead head, Flavor flavor, feed::StreamId waits_fo
   slot.flavor = flavor;
   slot.open = true;
   slot.waits_for = waits_for;
-  const Ticket ticket(weak_from_this(), index, ++slot.generation);
+  Ticket ticket(weak_from_this(), index, ++slot.generation);
   tell_waits();
   return ticket;
 }

@@ -74,7 +74,7 @@ void PoolExecutor::define(std::shared_ptr<const PoolSpec> spec) {
   send_pool(pool);
 }
 
-void PoolExecutor::set_slots(const std::string& name, std::uint32_t slots) {
+void PoolExecutor::resize(const std::string& name, std::uint32_t slots) {
   const auto found = pools_.find(name);
   if (found == pools_.end()) return;
   found->second.slots = slots;

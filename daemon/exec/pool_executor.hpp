@@ -39,7 +39,7 @@ class PoolExecutor final : public Executor {
   /// There is such a pool, or it is another one now: its workers are replaced as soon as each is idle.
   void define(std::shared_ptr<const PoolSpec> pool);
   /// So many messages at once, with those whose workers wait for others; ignored where there is no such pool.
-  void set_slots(const std::string& name, std::uint32_t slots);
+  void resize(const std::string& name, std::uint32_t slots);
   /// It takes no more messages. Its workers end when it has none left.
   void drop(const std::string& name);
 

@@ -46,7 +46,7 @@ PoolWorker::PoolWorker(PoolHost& host, Owner& owner, const SetPool& pool)
       timer_(host.loop(), [this] { on_timer(); }) {}
 
 void PoolWorker::start(Begin order, std::size_t slot, PoolMessage message) {
-  take(std::move(message));
+  task_.emplace(std::move(message));
   program_ = host_.launch(*this, std::move(order), slot, pipes_);
   if (gone_) return;
   try {
@@ -69,14 +69,8 @@ bool PoolWorker::is_ready() {
 
 void PoolWorker::ask(PoolMessage message) {
   timer_.cancel();
-  take(std::move(message));
+  task_.emplace(std::move(message));
   write_message();
-}
-
-void PoolWorker::take(PoolMessage message) {
-  task_.emplace();
-  task_->message = std::move(message);
-  task_->started_at = wall_now();
 }
 
 void PoolWorker::write_message() {

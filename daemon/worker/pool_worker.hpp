@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/framing.hpp"
 #include "common/pool_protocol.hpp"
@@ -81,8 +82,9 @@ class PoolWorker final : private ProgramHost {
 
  private:
   struct Task {
+    explicit Task(PoolMessage what) : message(std::move(what)), started_at(wall_now()) {}
     PoolMessage message;
-    Time started_at{};
+    Time started_at;
     bool timed_out = false;
     bool stopped = false;
     std::optional<PoolFailure> verdict;  // why its worker is being killed
@@ -103,7 +105,6 @@ class PoolWorker final : private ProgramHost {
   void secure(const Begin& /*order*/, RunEnded& /*ended*/) override {}
   void on_program_ended(Program& program, RunEnded ended) override;
 
-  void take(PoolMessage message);
   void write_message();
   void pump_input();
   void watch_input();
