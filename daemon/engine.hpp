@@ -100,6 +100,8 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) override;
   core::PersistNumber release_lease(core::LeaseId lease, core::Holder holder) override;
   core::PersistNumber resume_lease(core::LeaseId lease, core::Holder holder) override;
+  void begin_wait(core::JobWait wait) override { scheduler_.on_wait(std::move(wait)); }
+  void end_wait(std::uint64_t call) override { scheduler_.on_wait_over(call); }
   void connection_gone(std::uint64_t connection) override;
   void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) override;
   void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) override;

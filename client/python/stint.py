@@ -2264,8 +2264,14 @@ class _Leased(_Named):
 
     def _acquire(self, wait: Dict[str, float], **more: Json) -> bool:
         client = self._client
+        method, until = f"{self._family}.acquire", time.monotonic() + wait.get("timeout", 0)
         try:
-            lease = client.call(f"{self._family}.acquire", name=self.name, owner=_owner(), **wait, **more)
+            try:
+                lease = client.call(method, name=self.name, owner=_owner(), **wait, **more)
+            except Conflict:
+                if "timeout" not in wait:
+                    raise
+                lease = client.call(method, name=self.name, timeout=max(0, until - time.monotonic()), **more)  # ends by itself
         except TimedOut:
             return False
         client._leases[lease["lease"]] = lease["token"]

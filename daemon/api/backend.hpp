@@ -82,6 +82,9 @@ class Backend {
   virtual void acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) = 0;
   virtual core::PersistNumber release_lease(core::LeaseId lease, core::Holder holder) = 0;
   virtual core::PersistNumber resume_lease(core::LeaseId lease, core::Holder holder) = 0;
+  /// A job that waits for others. Throws what Scheduler::on_wait throws.
+  virtual void begin_wait(core::JobWait wait) = 0;
+  virtual void end_wait(std::uint64_t call) = 0;
   /// What belonged to this connection is given back.
   virtual void connection_gone(std::uint64_t connection) = 0;
   virtual void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) = 0;

@@ -10,6 +10,7 @@ Reply acquire(Context& context, core::Acquire&& what, std::optional<Duration> ti
   Backend& backend = context.backend;
   what.call = backend.feed().next_id();
   what.holder = context.holder();
+  what.at_once = timeout && *timeout == Duration{};
   const core::Holder holder = what.holder;
   const Ticket ticket = context.defer(what.call);
   const auto done = [&backend, ticket, holder](const std::optional<Error>& error, core::LeaseId lease) {

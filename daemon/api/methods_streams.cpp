@@ -20,13 +20,19 @@ core::EventKind event_kind(std::string_view name, std::size_t index) {
 Reply on_wait(Context& context, protocol::WaitRequest&& request) {
   Backend& backend = context.backend;
   const feed::StreamId id = backend.feed().next_id();
+  const bool any = request.until != Until::all;
+  if (const auto job = context.parent(); job && !request.timeout) {
+    backend.begin_wait({id, context.holder().connection, *job, request.ids.value_or(std::vector<JobId>{}),
+                        request.group.value_or(std::string()), any});
+  }
   const Ticket ticket = context.defer(id);
   feed::WaitOptions options;
   options.selection = {std::move(request.ids), std::move(request.group), context.user()->uid};
   options.until = request.until;
   options.timeout = request.timeout;
   backend.feed().wait(
-      id, std::move(options), [ticket, &backend](const std::optional<Error>& error, const feed::WaitResult& result) {
+      id, std::move(options), [ticket, &backend, id](const std::optional<Error>& error, const feed::WaitResult& result) {
+        backend.end_wait(id);
         if (error) return ticket.error(*error);
         Reply reply;
         reply.result = R"({"finished":)" + result.finished + R"(,"pending":)" + json::encode_text(result.pending) + "}";

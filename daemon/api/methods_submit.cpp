@@ -165,13 +165,26 @@ Reply on_run(Context& context, protocol::RunRequest&& request) {
   const JobId expected = backend.scheduler().last_id() + 1;
   const feed::StreamId wait = backend.feed().next_id();
   const Ticket ticket = context.defer(wait);
-  backend.feed().wait_job(wait, expected, request.timeout, RunAnswer{backend, ticket, expected, request.output});
+  const auto parent = context.parent();
+  backend.feed().wait_job(wait, expected, request.timeout,
+                          [answer = RunAnswer{backend, ticket, expected, request.output}, &backend, wait](const auto&... what) {
+                            backend.end_wait(wait);
+                            answer(what...);
+                          });
   try {
-    const Submitted submitted =
-        backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key), context.parent());
+    const Submitted submitted = backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key), parent);
     if (submitted.first != expected) throw std::logic_error("a submit's first id is not the one after the last");
   } catch (const Error& error) {
     backend.feed().drop(wait);
+    ticket.error(error);
+    return Reply::later();
+  }
+  if (!parent || request.timeout || !ticket.open()) return Reply::later();
+  try {
+    backend.begin_wait({wait, context.holder().connection, *parent, {expected}, {}, false});
+  } catch (const Error& error) {  // nobody will wait for it
+    backend.feed().drop(wait);
+    backend.cancel(std::vector{expected}, false);
     ticket.error(error);
   }
   return Reply::later();

@@ -349,7 +349,9 @@ std::vector<Admission::Holding> Admission::needs_of(WaiterId id) const {
   std::vector<Holding> needs;
   const auto found = waiters_.find(id);
   if (found == waiters_.end()) return needs;
-  for (const Part& part : found->second.parts) needs.push_back({part.resource->kind, part.resource->name, part.permits});
+  for (const Part& part : found->second.parts) {
+    needs.push_back({part.resource->kind, part.resource->name, part.permits, part.limit});
+  }
   return needs;
 }
 

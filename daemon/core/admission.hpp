@@ -74,6 +74,7 @@ class Admission {
     PermitKind kind{};
     std::string_view name;
     std::uint64_t permits = 0;
+    std::uint64_t limit = Need::unlimited;
   };
   struct ResourceState {
     PermitKind kind{};

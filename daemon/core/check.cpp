@@ -64,7 +64,6 @@ void Scheduler::check() const {
     const bool stands = permits.line(job.durable).contains(s.place(job));
     const bool may_start = job.is_queued() && (!job.limited || s.admission.is_ready(job.id));
     if (stands != may_start) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
-    if (job.limited && !job.spec) wrong(job, "needs permits and its specification is gone");
     if (job.spec && job.limited != job.spec->needs_permits()) wrong(job, "its mark of permits is wrong");
     if (job.limited && s.admission.holds(job.id) != job.is_running()) {
       wrong(job, "holds permits and does not run, or the reverse");
@@ -88,15 +87,14 @@ void Scheduler::check() const {
     }
     if (job.is_queued() && !stands) {
       ++lane.parked;
+      if (job.durable && job.spec && !undecided) wrong(job, "lacks a permit and is not shelved");
       return true;
     }
     if (job.is_queued()) {
       ++(job.durable ? lane.durable : lane.transient);
       const bool inside = job.durable && permits.window.covers(s.place(job));
       lane.inside += inside ? 1 : 0;
-      if (job.durable && !job.limited && !inside && job.spec && !undecided) {
-        wrong(job, "stands deep in its line and is not shelved");
-      }
+      if (job.durable && !inside && job.spec && !undecided) wrong(job, "stands deep in its line and is not shelved");
       if (inside && !job.spec && std::ranges::find(s.reading, job.id) == s.reading.end() &&
           std::ranges::find(s.missing, job.id) == s.missing.end()) {
         wrong(job, "stands at the front and nobody asks for its specification");

@@ -5,17 +5,10 @@
 
 namespace stint::core {
 
-std::string owner_of_job(JobId job) { return "job " + std::to_string(job); }
-
-std::string owner_of(const Acquire& acquire) {
-  if (!acquire.owner.empty()) return "owner " + acquire.owner;
-  return acquire.holder.job != 0 ? owner_of_job(acquire.holder.job) : std::string();
-}
-
 WaiterId Leases::begin(Acquire acquire) {
   const WaiterId waiter = of_call(++last_waiter_);
   calls_.emplace(acquire.call, waiter);
-  if (const std::string owner = owner_of(acquire); !owner.empty()) by_owner_[owner].insert(waiter);
+  for (const std::string& owner : owners_that_wait(acquire)) by_owner_[owner].insert(waiter);
   waiting_.emplace(waiter, std::move(acquire));
   return waiter;
 }
@@ -24,7 +17,8 @@ WaiterId Leases::leave(std::uint64_t call) {
   const auto found = calls_.extract(call);
   if (!found) return 0;
   const auto waiting = waiting_.extract(found.mapped());
-  if (const auto owner = by_owner_.find(owner_of(waiting.mapped())); owner != by_owner_.end()) {
+  for (const std::string& name : owners_that_wait(waiting.mapped())) {
+    const auto owner = by_owner_.find(name);
     owner->second.erase(found.mapped());
     if (owner->second.empty()) by_owner_.erase(owner);
   }

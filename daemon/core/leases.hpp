@@ -32,7 +32,8 @@ struct Acquire {
   std::string name;
   std::uint64_t permits = 1;
   Holder holder;
-  std::string owner;  ///< among whom circles are looked for; empty: the job, if it is one
+  std::string owner;     ///< among whom circles are looked for; empty: the job, if it is one
+  bool at_once = false;  ///< it does not wait, so in no circle
 };
 
 struct Lease {
@@ -100,8 +101,10 @@ class Leases {
   }
 };
 
-/// The owner among whom circles are looked for; empty: none.
+/// To whom what it gets belongs, when circles are looked for; empty: nobody knows.
 [[nodiscard]] std::string owner_of(const Acquire& acquire);
+/// Who goes on only when it is served: its owner, and the job in which that is.
+[[nodiscard]] std::vector<std::string> owners_that_wait(const Acquire& acquire);
 [[nodiscard]] std::string owner_of_job(JobId job);
 
 }  // namespace stint::core

@@ -4,7 +4,6 @@
 #include "common/error.hpp"
 #include "common/limits.hpp"
 #include "common/nearest.hpp"
-#include "daemon/core/circles.hpp"
 #include "daemon/core/scheduler_state.hpp"
 
 namespace stint::core {
@@ -47,10 +46,14 @@ void Scheduler::State::apply_permits(Step& step) {
     Job* const job = table.find(change.id);
     if (job == nullptr || !job->is_queued()) continue;
     const bool stands = lane(*job).line(job->durable).contains(place(*job));
-    if (stands == admission.is_ready(job->id)) continue;
+    if (stands == admission.is_ready(job->id)) {
+      shelve(*job);
+      continue;
+    }
     if (stands) {
       leave_line(*job);
       park(*job);
+      shelve(*job);
     } else {
       unpark(*job);
       join_line(*job);
@@ -67,7 +70,7 @@ void Scheduler::State::fill_woken(Step& step) {
       const auto [lane, pool] = woken.back();
       woken.pop_back();
       if (Permits* const left = find_lane(lane, pool)) give_slots(step, *left);
-    } else if (admission.is_contested()) {
+    } else if (admission.is_contested() && reading.empty()) {  // who is being read is not passed for that
       admission.yield(step.now);
     } else if (admission.changes.empty()) {
       return;
@@ -101,34 +104,6 @@ void Scheduler::State::release_all(Step& step, Holder holder) {
   for (const LeaseId id : leases.of(holder)) release(step, id);
 }
 
-// Each owner's waits are those of its calls, and of a job that has not started the permits that it lacks.
-void Scheduler::State::refuse_circle(const Acquire& acquire, WaiterId) const {
-  const std::string first = owner_of(acquire);
-  if (first.empty()) return;
-  const auto wait_for = [&](PermitKind kind, std::string_view name, std::uint64_t permits) {
-    const Admission::ResourceState at = admission.state_of(kind, name);
-    Circles::Wait wait{kind, std::string(name), permits, at.capacity, {}, {}, false};
-    for (const auto& [id, held] : at.holders) {
-      const Acquire* const theirs = leases.about(id);
-      wait.holders.emplace_back(theirs == nullptr ? owner_of_job(id) : owner_of(*theirs), held);
-    }
-    return wait;
-  };
-  const auto look = [&](const std::string& owner) {
-    std::vector<Circles::Wait> waits;
-    for (const WaiterId id : leases.waits_of(owner)) {
-      const Acquire& what = *leases.about(id);
-      waits.push_back(wait_for(what.kind, what.name, what.permits));
-    }
-    return waits;
-  };
-  const auto circle = Circles::find(first, look);
-  if (!circle) return;
-  Error error(ErrorKind::conflict, "this call would wait in a circle: each waits for what the next one holds");
-  error.circle = *circle;
-  throw error;
-}
-
 // ---- events
 
 PersistNumber Scheduler::on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out) {
@@ -153,9 +128,9 @@ void Scheduler::on_acquire(Acquire acquire, Time now, Effects& out) {
   const std::uint64_t call = acquire.call;
   const WaiterId waiter = s.leases.begin(acquire);
   s.admission.join({line_key(now, 0, s.ageing), waiter}, needs, now);
-  if (!s.admission.holds(waiter)) {
+  if (!s.admission.holds(waiter) && !acquire.at_once) {
     try {
-      s.refuse_circle(acquire, waiter);
+      for (const std::string& owner : owners_that_wait(acquire)) s.refuse_circle(owner);
     } catch (const Error&) {
       s.leases.leave(call);
       s.admission.leave(waiter, now);
@@ -216,6 +191,7 @@ PersistNumber Scheduler::on_resume(LeaseId id, Holder holder, Time now, Effects&
 
 void Scheduler::on_connection_gone(std::uint64_t connection, Time now, Effects& out) {
   State& s = *state_;
+  s.job_waits.end_connection(connection);
   if (s.leases.empty()) return;
   Step step(now, s.newest_persist, out);
   s.release_all(step, {connection, 0});

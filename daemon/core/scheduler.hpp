@@ -19,6 +19,7 @@
 
 #include "daemon/core/effects.hpp"
 #include "daemon/core/job_table.hpp"
+#include "daemon/core/job_waits.hpp"
 #include "daemon/core/key_table.hpp"
 #include "daemon/core/leases.hpp"
 #include "daemon/core/line.hpp"
@@ -177,6 +178,10 @@ class Scheduler {
   /// The lease is this holder's from now on. Throws `not_found`, and `conflict` where its holder is still there.
   PersistNumber on_resume(LeaseId lease, Holder holder, Time now, Effects& out);
   void on_connection_gone(std::uint64_t connection, Time now, Effects& out);
+  /// A running job waits for others until on_wait_over, or until its connection or itself has gone. Throws `conflict` where that
+  /// would be in a circle; then it does not wait.
+  void on_wait(JobWait wait);
+  void on_wait_over(std::uint64_t call);
 
   // ---- questions
 

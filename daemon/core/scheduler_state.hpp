@@ -18,7 +18,9 @@
 #include <vector>
 
 #include "daemon/core/admission.hpp"
+#include "daemon/core/circles.hpp"
 #include "daemon/core/commit_log.hpp"
+#include "daemon/core/job_waits.hpp"
 #include "daemon/core/leases.hpp"
 #include "daemon/core/permits.hpp"
 #include "daemon/core/pool_table.hpp"
@@ -44,6 +46,7 @@ struct Scheduler::State {
   Timetable timetable;
   Admission admission;
   Leases leases;
+  JobWaits job_waits;
   std::vector<WaiterId> grants_held;                  // calls that have their permits while the store refuses
   std::vector<std::pair<Lane, std::uint16_t>> woken;  // a job there has its permits, or lacks one now; may stand here twice
   JobId next_id;
@@ -141,8 +144,11 @@ struct Scheduler::State {
   void fill_woken(Step& step);
   void release(Step& step, LeaseId id);
   void release_all(Step& step, Holder holder);
-  /// Throws `conflict` where the call waits in a circle.
-  void refuse_circle(const Acquire& acquire, WaiterId waiter) const;
+
+  // ---- circles: circle_search.cpp
+  /// Throws `conflict` where this owner waits in a circle.
+  void refuse_circle(const std::string& first) const;
+  [[nodiscard]] std::vector<Circles::Wait> waits_of(const std::string& owner) const;
 
   /// In a drain, once only daemon jobs are left: tells them to stop.
   void stop_daemons(Step& step);

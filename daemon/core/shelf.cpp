@@ -13,10 +13,11 @@ constexpr std::size_t read_jobs_max = 1'024;
 
 // A few that wait keep theirs: they may be woken soon.
 bool Scheduler::State::is_deep(const Job& job) const {
-  if (!job.durable || job.limited) return false;  // its permits are asked for by its specification
+  if (!job.durable) return false;
   const Window& window = lane(job).window;
-  if (job.is_queued()) return !window.covers(place(job));
-  return job.is_waiting() && timetable.size(Alarm::wake) > window.size();
+  if (job.is_queued()) return (job.limited && !admission.is_ready(job.id)) || !window.covers(place(job));
+  return job.is_waiting() && !job.limited &&  // its specification says which permits to stand in line for
+         timetable.size(Alarm::wake) > window.size();
 }
 
 void Scheduler::State::shelve(Job& job) {

@@ -87,6 +87,7 @@ void Scheduler::State::stand_in_line(Step& step, Job& job) {
   if (job.limited) {
     park(job);
     admission.join(place(job), needs_of(*job.spec), step.now);
+    if (!admission.is_ready(job.id)) shelve(job);
     return;
   }
   join_line(job);
@@ -222,6 +223,7 @@ void Scheduler::State::finish_unstarted(Step& step, Job& job, Outcome outcome) {
 
 void Scheduler::State::end_attempt(Step& step, Job& job, EndReport report) {
   if (!leases.empty()) release_all(step, {0, job.id});
+  job_waits.end_job(job.id);
   const auto& state = std::get<Running>(job.state);
   Outcome outcome = report.timed_out ? Outcome::timed_out : natural_outcome(report);
   if (state.stop == StopCause::cancelled) outcome = Outcome::cancelled;

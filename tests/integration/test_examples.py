@@ -49,7 +49,10 @@ PRINTED = {
     "shared-results": "10 succeeded\n",
     "producers-and-consumers": "".join(f"product {number}\n" for number in range(10)),
     "race": "-600\n",
+    "lock": "not enough money\n200\n",
+    "semaphore": "2 at most\n20 succeeded\n",
     "event": "nobody runs yet\nrunner 1\nrunner 2\nrunner 3\n",
+    "barrier": "three wait: True\n3 passed\n",
     "in-order": "5\n1\n3\n2\n4\n5\n1\n2\n3\n4\n",
     "one-by-one": "5\n1\n3\n2\n",
     "as-completed": "1\n3\n5\n",
@@ -58,6 +61,7 @@ PRINTED = {
     "worker-pool": "1\n4\n9\nfailed: crashed\n16\n",
     "large-values": '"outcome":"succeeded"\n',
     "coroutines": "1000\n",
+    "coroutine-limit": "1000 have ended, at most 50 inside\n",
     "executor-choice": "ba7816bf8f01\n" * 3,
 }
 # These want the daemon to themselves.

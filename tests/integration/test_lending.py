@@ -117,3 +117,47 @@ def test_leases_of_a_job_over_a_restart(start):
     assert inside.call("lease.resume", **lease) == lease
     client.call("job.cancel", ids=[job], force=True)
     assert client.call("lock.acquire", name="over")["token"] > lease["token"]
+
+
+def test_a_job_that_would_wait_for_who_needs_its_lock(daemon, client):
+    """job.wait is in the circles: with the locks of a job, with leases, and with other jobs that wait."""
+    job, inside = enter(daemon, client, locks=["own"])
+    child = inside.submit(task="echo", args=1, locks=["own"])
+    error = inside.error("job.wait", ids=[child])
+    assert error.kind == "conflict", error
+    assert error.data["circle"] == [f"job {job}", "the end of jobs", f"job {child}", "lock own", f"job {job}"]
+    assert inside.call("job.wait", ids=[child], timeout=0)["pending"] == [child], "a wait with a limit ends by itself"
+    assert inside.error("job.wait", ids=[job]).data["circle"] == [f"job {job}", "the end of jobs", f"job {job}"]
+    run = inside.error("job.run", job={"task": "echo", "locks": ["own"]})
+    assert run.kind == "conflict" and len(run.data["circle"]) == 5
+    ended = int(run.data["circle"][2].removeprefix("job "))
+    assert client.call("job.get", id=ended)["outcome"] == "cancelled"
+
+    other = daemon.connect()
+    held = other.call("lock.acquire", name="another")
+    blocked = client.submit(task="echo", args=1, locks=["another"])
+    waits = inside.post("job.wait", ids=[blocked])
+    until(lambda: client.call("job.get", id=job)["phase"] == "lent")
+    other.call("lock.release", lease=held["lease"])
+    assert inside.answer(waits)["pending"] == [], "no circle: somebody else holds it"
+    client.call("job.cancel", ids=[job], force=True)
+    assert client.wait(child)[0]["outcome"] == "succeeded"
+
+
+def test_a_call_that_closes_the_circle(daemon, client):
+    first, inside = enter(daemon, client)
+    second, beside = enter(daemon, client)
+    inside.call("lock.acquire", name="held", owner="a thread of the first")
+    waits = inside.post("job.wait", ids=[second])
+    until(lambda: client.call("job.get", id=first)["phase"] == "lent")
+    with daemon.connect() as third:
+        assert third.error("lock.acquire", name="held", timeout=0.01).kind == "timed_out", "nobody waits for a stranger"
+    error = beside.error("job.wait", ids=[first])
+    assert error.data["circle"] == [f"job {second}", "the end of jobs", f"job {first}", "the end of jobs", f"job {second}"]
+    inside.close()
+    until(lambda: client.call("job.get", id=first)["phase"] == "running")
+    again = beside.post("job.wait", ids=[first])
+    until(lambda: client.call("job.get", id=second)["phase"] == "lent", what="the wait that went with its connection is no more")
+    client.call("job.cancel", ids=[first, second], force=True)
+    client.wait(first, second)
+    assert waits not in inside.answers and beside.answer(again)["pending"] == []

@@ -1,7 +1,9 @@
-"""Event and Queue of stint.py, held against threading.Event and queue.Queue."""
+"""Event, Queue, Lock, Semaphore and Barrier of stint.py, held against those of threading and queue."""
 
+import os
 import pickle
 import queue
+import subprocess
 import sys
 import threading
 import time
@@ -161,3 +163,150 @@ def test_a_durable_queue_survives_a_restart(start):
         kept.put("still here")
         daemon.restart()
         assert kept.get() == "still here"
+
+
+# ---- Lock
+def test_lock(place):
+    lock = stint.Lock()
+    assert lock.token is None and not lock.locked()
+    with pytest.raises(RuntimeError, match="release without acquire"):
+        lock.release()
+    assert lock.acquire() is True and lock.locked()
+    first = lock.token
+    same = pickle.loads(pickle.dumps(lock))
+    assert same.token is None, "the copy means the same lock, and holds nothing"
+    assert same.acquire(blocking=False) is False
+    before = time.monotonic()
+    assert same.acquire(timeout=0.05) is False and time.monotonic() - before >= 0.05
+    for wrong in ({"blocking": False, "timeout": 1}, {"timeout": -2}):
+        with pytest.raises(ValueError):
+            same.acquire(**wrong)
+    thread, results = in_thread(same.acquire)
+    lock.release()
+    thread.join(seconds(10))
+    assert results == [True] and same.token > first, "a fencing number only grows"
+    same.release()
+    assert not lock.locked() and same.token is None
+
+
+def test_lock_keeps_others_out(place):
+    name, inside, most = stint.Lock().name, [], []
+
+    def work():
+        for _ in range(20):
+            with stint.Lock(name):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [in_thread(work) for _ in range(4)]
+    for thread, results in threads:
+        thread.join(seconds(30))
+        assert results == [None]
+    assert most == [1] * 80
+
+
+def test_a_lock_is_free_when_its_process_is_killed(place):
+    lock = stint.Lock()
+    code = "import stint, sys; stint.Lock(sys.argv[1]).acquire(); print('held', flush=True); sys.stdin.read()"
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(stint.__file__)}
+    with subprocess.Popen([sys.executable, "-c", code, lock.name], env=environment, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert lock.acquire(False) is False
+        thread, results = in_thread(lock.acquire)
+        holder.kill()
+        thread.join(seconds(10))
+    assert results == [True]
+    lock.release()
+
+
+def test_a_circle_is_a_conflict(place):
+    left, right = stint.Lock(), stint.Lock()
+    met = threading.Barrier(2)
+
+    def hold(first, second):
+        with first:
+            met.wait()
+            with second:
+                return "both"
+
+    threads = [in_thread(hold, left, right), in_thread(hold, right, left)]
+    for thread, _ in threads:
+        thread.join(seconds(30))
+    (one,), (other,) = (results for _, results in threads)
+    assert "both" in (one, other), "one of them gives way, the other goes on"
+    conflict = one if other == "both" else other
+    assert isinstance(conflict, stint.Conflict) and f"lock {left.name}" in conflict.data["circle"]
+
+
+def test_a_lock_is_kept_over_a_restart_of_the_daemon(start):
+    daemon = start()
+    with stint.Client(str(daemon.socket)) as client, stint.Client(str(daemon.socket)) as other:
+        with stint.Lock("kept", client=client) as held:
+            assert held is True
+            daemon.restart()
+            client.call("daemon.info")  # it has come back, and taken up its lease
+            assert stint.Lock("kept", client=other).acquire(timeout=0.1) is False
+        assert stint.Lock("kept", client=other).acquire(timeout=seconds(10)) is True
+
+
+# ---- Semaphore
+def test_semaphore(place):
+    semaphore = stint.Semaphore(value=2)
+    other = stint.Semaphore(semaphore.name)
+    with semaphore:
+        assert other.acquire(blocking=False) is True
+        assert other.acquire(blocking=False) is False and other.acquire(timeout=0.01) is False
+        assert semaphore.token != other.token
+    with pytest.raises(RuntimeError):
+        semaphore.release()
+    assert semaphore.acquire() is True, "the permit that came back"
+    semaphore.release()
+    other.release()
+    assert semaphore.acquire(permits=2) is True and other.acquire(False) is False
+    semaphore.release()
+    for wrong in (lambda: stint.Semaphore(value=-1), lambda: semaphore.release(0)):
+        with pytest.raises(ValueError):
+            wrong()
+    with pytest.raises(stint.NotFound):
+        stint.Semaphore("never given a size").acquire()
+    with pytest.raises(stint.LimitExceeded):
+        semaphore.acquire(permits=3)
+
+
+# ---- Barrier
+def test_barrier(place):
+    barrier = stint.Barrier(parties=3)
+    for _ in range(3):  # it is used again and again
+        threads = [in_thread(stint.Barrier(barrier.name, 3).wait) for _ in range(2)]
+        while barrier.n_waiting < 2:
+            assert all(thread.is_alive() for thread, _ in threads), "nobody passes before the last arrives"
+        mine = barrier.wait()
+        for thread, _ in threads:
+            thread.join(seconds(10))
+        assert sorted([mine, *(results[0] for _, results in threads)]) == [0, 1, 2]
+        assert barrier.n_waiting == 0
+
+
+def test_a_barrier_breaks_for_all_and_is_mended(place):
+    barrier = stint.Barrier(parties=3)
+    waiting = in_thread(barrier.wait)
+    while barrier.n_waiting < 1:
+        pass
+    with pytest.raises(threading.BrokenBarrierError):
+        barrier.wait(timeout=0.01)
+    waiting[0].join(seconds(10))
+    assert isinstance(waiting[1][0], threading.BrokenBarrierError) and barrier.broken
+    with pytest.raises(threading.BrokenBarrierError):
+        barrier.wait()
+    barrier.reset()
+    assert not barrier.broken
+    waiting = in_thread(barrier.wait)
+    while barrier.n_waiting < 1:
+        pass
+    barrier.abort()
+    waiting[0].join(seconds(10))
+    assert isinstance(waiting[1][0], threading.BrokenBarrierError)
+    with pytest.raises(ValueError):
+        stint.Barrier(parties=0)

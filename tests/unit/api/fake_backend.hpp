@@ -63,6 +63,8 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
   void acquire(core::Acquire, std::optional<Duration>, AcquireDone done) override { done(std::nullopt, 1); }
   core::PersistNumber release_lease(core::LeaseId, core::Holder) override { return 0; }
   core::PersistNumber resume_lease(core::LeaseId, core::Holder) override { return 0; }
+  void begin_wait(core::JobWait) override {}
+  void end_wait(std::uint64_t) override {}
   void connection_gone(std::uint64_t) override {}
   void signal(JobId, int number, std::function<void(std::optional<Error>)> done) override {
     signalled = number;
