@@ -1,5 +1,6 @@
 #include "daemon/daemon.hpp"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -157,6 +158,7 @@ void Daemon::recover() {
     sweep_.begin();
   });
   engine_.recover(std::exchange(recovered_, {}), config_.pools);
+  ::malloc_trim(0);  // specifications of who needs permits were read, and most of them are not kept
 }
 
 /// Nothing is acknowledged from here on, and what was stands: the next start goes on from it.

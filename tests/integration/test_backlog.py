@@ -1,21 +1,24 @@
 """A backlog deeper than what is kept in memory: nobody outside can tell a job whose specification lies in the store only."""
 
+import pytest
+
 DEEP = 3_000
 
 
-def backlog(client, group="deep"):
+def backlog(client, group="deep", **more):
     """One program that holds the only slot, and jobs with specifications of their own behind it."""
-    blocker = client.submit(command=["sleep", "1000"])
+    blocker = client.submit(command=["sleep", "1000"], **more)
     client.until_state(blocker, "running")
-    jobs = [{"command": ["echo", f"n{i}"], "name": f"name {i}", "tags": [f"tag{i % 100}"]} for i in range(DEEP)]
+    jobs = [{"command": ["echo", f"n{i}"], "name": f"name {i}", "tags": [f"tag{i % 100}"], **more} for i in range(DEEP)]
     first = client.call("job.submit_many", jobs=jobs, group=group)["first"]
     return blocker, first
 
 
-def test_whoever_asks_sees_the_whole_job(start):
+@pytest.mark.parametrize("more", [{}, {"locks": ["one"]}], ids=["slots", "lock"])
+def test_whoever_asks_sees_the_whole_job(start, more):
     daemon = start(process__slots=1)
     client = daemon.connect()
-    blocker, first = backlog(client)
+    blocker, first = backlog(client, **more)
     last = first + DEEP - 1
 
     def look():

@@ -145,3 +145,32 @@ def test_descriptor_exhaustion(start):
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
+
+
+def processor_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_many_in_line_for_one_lock(start):
+    """They cost a header each, no processor time, and nobody else's."""
+    many = 100_000 if os.environ.get("STINT_LONG") else 20_000
+    daemon = start(process__slots=2)
+    client = daemon.connect()
+    held = client.call("lock.acquire", name="one")
+    resident = resident_bytes(daemon.pid)
+    for part in range(many // 1000):
+        jobs = [{"command": ["true"], "name": f"job {part} {number}", "locks": ["one"]} for number in range(1000)]
+        client.call("job.submit_many", jobs=jobs, group="line")
+    last = client.submit(task="echo", args=1, locks=["one"])
+    assert client.call("job.why", id=last)["reasons"] == [{"kind": "lock", "name": "one", "ahead": many}]
+    assert client.wait(client.submit(command=["true"]))[0]["outcome"] == "succeeded", "it holds up nobody else"
+    if SCALE == 1:
+        assert resident_bytes(daemon.pid) - resident < many * 1000
+    before = processor_seconds(daemon.pid)
+    assert client.silent(1)
+    assert processor_seconds(daemon.pid) - before < 0.1 * SCALE
+    client.call("lock.release", lease=held["lease"])
+    until(lambda: len(client.call("job.list", group="line", state="finished", limit=20)["jobs"]) == 20, 60, "twenty hand-overs")
+    client.call("job.cancel", group="line")
+    assert client.wait(last, timeout=60)[0]["outcome"] == "succeeded"
