@@ -13,7 +13,7 @@
 #include "client/terminal.hpp"
 #include "client/verbs/actions.hpp"
 #include "client/whole_input.hpp"
-#include "common/protocol.hpp"
+#include "common/protocol_toolbox.hpp"
 
 namespace stint::cli {
 namespace {

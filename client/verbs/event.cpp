@@ -5,7 +5,7 @@
 #include "client/record.hpp"
 #include "client/render.hpp"
 #include "client/verbs/actions.hpp"
-#include "common/protocol.hpp"
+#include "common/protocol_toolbox.hpp"
 
 namespace stint::cli {
 namespace {

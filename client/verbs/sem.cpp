@@ -8,7 +8,7 @@
 #include "client/render.hpp"
 #include "client/terminal.hpp"
 #include "client/verbs/actions.hpp"
-#include "common/protocol.hpp"
+#include "common/protocol_toolbox.hpp"
 
 namespace stint::cli {
 namespace {

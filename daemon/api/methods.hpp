@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/protocol.hpp"
+#include "common/protocol_toolbox.hpp"
 #include "daemon/api/method.hpp"
 
 namespace stint::api {

@@ -25,6 +25,7 @@ struct DerivedLane {
   std::uint64_t running = 0;
   std::uint64_t durable = 0;
   std::uint64_t transient = 0;
+  std::uint64_t inner = 0;
   std::uint64_t unbegun = 0;
   std::uint64_t limited_unbegun = 0;
   std::uint64_t lent = 0;
@@ -61,7 +62,7 @@ void Scheduler::check() const {
     }
     const Permits& permits = s.lane(job);
     DerivedLane& lane = derived.lanes[&permits];
-    const bool stands = permits.line(job.durable).contains(s.place(job));
+    const bool stands = permits.stands(job.durable, s.place(job));
     const bool may_start = job.is_queued() && (!job.limited || s.admission.is_ready(job.id));
     if (stands != may_start) wrong(job, stands ? "stands in line and is not queued" : "is queued and in no line");
     if (job.spec && job.limited != job.spec->needs_permits()) wrong(job, "its mark of permits is wrong");
@@ -88,6 +89,16 @@ void Scheduler::check() const {
     if (job.is_queued() && !stands) {
       ++lane.parked;
       if (job.durable && job.spec && !undecided) wrong(job, "lacks a permit and is not shelved");
+      return true;
+    }
+    if (job.is_queued() && permits.inner.contains(s.place(job))) {
+      ++lane.inner;
+      if (s.drain != DrainScope::running || permits.line(job.durable).contains(s.place(job)))
+        wrong(job, "stands where it must not");
+      if (!job.spec && std::ranges::find(s.reading, job.id) == s.reading.end() &&
+          std::ranges::find(s.missing, job.id) == s.missing.end()) {
+        wrong(job, "may start and nobody asks for its specification");
+      }
       return true;
     }
     if (job.is_queued()) {
@@ -135,6 +146,8 @@ void Scheduler::check() const {
     expect(lane.limited_unbegun, permits.limited_unbegun, "not begun with permits");
     expect(lane.durable, permits.durable.size(), "durable line");
     expect(lane.transient, permits.transient.size(), "transient line");
+    permits.inner.check();
+    expect(lane.inner, permits.inner.size(), "line of those who start in a drain");
     expect(lane.parked, permits.parked, "those that lack a permit");
     expect(lane.doomed, permits.doomed, "doomed");
     expect(lane.inside, permits.window.count(), "at the front");

@@ -45,7 +45,7 @@ void Scheduler::State::apply_permits(Step& step) {
     // It may have been served, or left, since.
     Job* const job = table.find(change.id);
     if (job == nullptr || !job->is_queued()) continue;
-    const bool stands = lane(*job).line(job->durable).contains(place(*job));
+    const bool stands = lane(*job).stands(job->durable, place(*job));
     if (stands == admission.is_ready(job->id)) {
       shelve(*job);
       continue;

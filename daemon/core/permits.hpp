@@ -37,6 +37,7 @@ struct Permits {
   Line durable;
   Line transient;
   Window window;  ///< of `durable`
+  Line inner;     ///< in a drain of what runs: who may start nevertheless, because a job that runs has submitted it
 
   [[nodiscard]] std::uint32_t with_lent() const {
     return slots + static_cast<std::uint32_t>(std::min<std::uint64_t>(lent, limits::lent_max));
@@ -61,12 +62,19 @@ struct Permits {
     return std::prev(unbegun.end(), static_cast<std::ptrdiff_t>(ahead()));
   }
   [[nodiscard]] std::uint64_t running() const { return used - ahead(); }
-  [[nodiscard]] bool has_waiters() const { return !durable.empty() || !transient.empty(); }
+  [[nodiscard]] bool stands(bool is_durable, Place place) const {
+    return line(is_durable).contains(place) || inner.contains(place);
+  }
+  [[nodiscard]] bool has_waiters() const { return !durable.empty() || !transient.empty() || !inner.empty(); }
+  /// One of its lines that is not empty; there is one.
+  [[nodiscard]] const Line& any_line() const { return !durable.empty() ? durable : !transient.empty() ? transient : inner; }
   /// Who does not run, started ahead or in line.
-  [[nodiscard]] std::uint64_t waiting() const { return ahead() + durable.size() + transient.size() + doomed + parked; }
+  [[nodiscard]] std::uint64_t waiting() const {
+    return ahead() + durable.size() + transient.size() + inner.size() + doomed + parked;
+  }
   [[nodiscard]] std::uint64_t before(Place place) const {
     const auto started = std::count_if(first_ahead(), unbegun.end(), [place](Place each) { return each < place; });
-    return static_cast<std::uint64_t>(started) + durable.ahead(place) + transient.ahead(place);
+    return static_cast<std::uint64_t>(started) + durable.ahead(place) + transient.ahead(place) + inner.ahead(place);
   }
 
   /// The line whose first waiter is served next; null where nobody may be.

@@ -27,7 +27,9 @@ struct PoolLane {
   std::set<JobId> apart;  ///< unfinished and in no line: they hold a slot, wait for a time, or are doomed
 
   [[nodiscard]] bool stored() const { return owner && !spec->bind; }
-  [[nodiscard]] std::uint64_t unfinished() const { return apart.size() + permits.durable.size() + permits.transient.size(); }
+  [[nodiscard]] std::uint64_t unfinished() const {
+    return apart.size() + permits.durable.size() + permits.transient.size() + permits.inner.size();
+  }
   /// It is being removed, and its last job has ended.
   [[nodiscard]] bool is_over() const { return removing && unfinished() == 0; }
 };

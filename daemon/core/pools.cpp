@@ -36,8 +36,7 @@ void Scheduler::State::begin_removal(Step& step, PoolLane& pool) {
     if (job.is_waiting() || job.is_queued()) end(job);  // queued: it lacks a permit
   }
   for (PoolLane* left = pools.find(number); left != nullptr && left->permits.has_waiters(); left = pools.find(number)) {
-    Permits& permits = left->permits;
-    end(*table.find((permits.durable.empty() ? permits.transient : permits.durable).front().id));
+    end(*table.find(left->permits.any_line().front().id));
   }
   if (PoolLane* const left = pools.find(number)) drop_if_over(*left);
 }

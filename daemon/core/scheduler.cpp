@@ -16,15 +16,6 @@ constexpr std::size_t due_max = 4'096;
 
 }  // namespace
 
-std::uint64_t drain_pending(const Counts& counts, DrainScope scope) {
-  std::uint64_t pending = 0;
-  if (scope == DrainScope::none) return pending;
-  for (const std::uint64_t running : counts.running) pending += running;
-  if (scope == DrainScope::running) return pending;
-  for (const std::uint64_t queued : counts.queued) pending += queued;
-  return pending;
-}
-
 Scheduler::Scheduler(Config config) : state_(std::make_unique<State>(config)) {}
 Scheduler::~Scheduler() = default;
 
@@ -247,23 +238,6 @@ void Scheduler::on_lend(JobId id, Attempt attempt, bool waits, Time now, Effects
   s.fill(step, s.lane(*job));
 }
 
-void Scheduler::on_drain(DrainScope scope, Time now, Effects& out) {
-  State& s = *state_;
-  s.drain = scope;
-  s.daemons_told = false;
-  Step step(now, s.newest_persist, out);
-  if (!s.starts_allowed()) s.each_lane([&](const Permits& permits) { s.recall_ahead(step, permits); });
-  s.stop_daemons(step);
-  s.fill_all(step);
-}
-
-void Scheduler::on_undrain(Time now, Effects& out) {
-  State& s = *state_;
-  s.drain.reset();
-  Step step(now, s.newest_persist, out);
-  s.fill_all(step);
-}
-
 // ---- questions
 
 const Job* Scheduler::find(JobId id) const { return std::as_const(state_->table).find(id); }
@@ -308,7 +282,7 @@ std::vector<Reason> Scheduler::why(const Job& job) const {
     if (!reasons.empty() && reasons.back().kind == Reason::Kind::permit) return reasons;
   }
   const Reason slots{.kind = Reason::Kind::slots, .lane = job.lane, .ahead = lane.before(state_->place(job))};
-  if (state_->starts_allowed()) return {slots};
+  if (state_->starts_allowed() || lane.inner.contains(state_->place(job))) return {slots};
   if (slots.ahead == 0 && lane.running() < lane.capacity) return {draining};
   return {draining, slots};
 }
@@ -353,8 +327,6 @@ Counts Scheduler::counts() const {
   counts.stopping = state_->stopping;
   return counts;
 }
-
-bool Scheduler::draining() const { return state_->drain.has_value(); }
 
 bool Scheduler::idle() const {
   bool idle = true;

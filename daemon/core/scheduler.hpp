@@ -153,7 +153,8 @@ class Scheduler {
   void on_slots(Lane lane, std::uint32_t slots, Time now, Effects& out);
   /// A connection of this attempt waits, or does not any more. While one does, the job's slot is not counted.
   void on_lend(JobId id, Attempt attempt, bool waits, Time now, Effects& out);
-  /// Takes no new submits; only `queued` goes on starting what is here. When only daemon jobs are left of what this waits
+  /// Takes no new submits but from jobs that run; only `queued` goes on starting what is here, `running` what jobs that run have
+  /// submitted. When only daemon jobs are left of what this waits
   /// for, they are told to stop. The latest call counts.
   void on_drain(DrainScope scope, Time now, Effects& out);
   void on_undrain(Time now, Effects& out);

@@ -150,8 +150,14 @@ struct Scheduler::State {
   void refuse_circle(const std::string& first) const;
   [[nodiscard]] std::vector<Circles::Wait> waits_of(const std::string& owner) const;
 
-  /// In a drain, once only daemon jobs are left: tells them to stop.
+  // ---- a drain: drain.cpp
+  /// Once only daemon jobs are left: tells them to stop.
   void stop_daemons(Step& step);
+  /// In a drain of what runs: it was submitted by a job that runs.
+  [[nodiscard]] bool is_inner(const Job& job) const;
+  /// Which drain there is has changed: those who may start stand in Permits::inner, all others in their lines.
+  void sort_inner();
+  [[nodiscard]] Line* next_inner(Permits& permits);
   PoolLane& add_pool(std::shared_ptr<const PoolSpec> spec, std::shared_ptr<const User> owner);
   /// Of a job that never ran because its pool is gone.
   [[nodiscard]] static JobError gone_error(const PoolSpec& pool);
@@ -174,6 +180,8 @@ struct Scheduler::State {
   /// Out of its line or the timetable: it starts, ends or vanishes.
   void stop_standing(Step& step, Job& job);
   void give_slots(Step& step, Permits& permits);
+  /// The line whose first job may start now, a free slot given; null where there is none.
+  [[nodiscard]] Line* next_line(Permits& permits);
   /// It needs permits and has none: it stands in their lines only, or leaves them.
   void park(Job& job);
   void unpark(Job& job);

@@ -3,6 +3,35 @@
 
 namespace stint::core {
 
+void Scheduler::State::take_slot(Job& job) {
+  Permits& permits = lane(job);
+  ++permits.used;
+  if (!job.daemon) ++foreground_running;
+  if (permits.pace) {
+    permits.unbegun.insert(place(job));
+    if (job.limited) ++permits.limited_unbegun;
+  }
+  stand_apart(job);
+}
+
+void Scheduler::State::leave_slot(Step& step, Job& job) {
+  const auto& state = std::get<Running>(job.state);
+  Permits& permits = lane(job);
+  --permits.used;
+  if (!job.daemon) --foreground_running;
+  if (state.phase == Phase::stopping) --stopping;
+  if (state.lenders > 0) {
+    --permits.lent;
+    set_capacity(step, job.lane, job.pool);
+  }
+  if (permits.pace && !state.run.started_at) {
+    permits.unbegun.erase(place(job));
+    if (job.limited) --permits.limited_unbegun;
+  }
+  stand_apart_no_more(job);
+  if (job.limited) admission.leave(job.id, step.now);
+}
+
 // One for one: the slots of those that are wanted back are enough for those that go first.
 void Scheduler::State::recall_for(Step& step, const Job& job) {
   if (job.limited && !admission.is_ready(job.id)) return;
@@ -62,19 +91,21 @@ void Scheduler::State::fill_all(Step& step) {
   fill_woken(step);
 }
 
+// Where the specification of who stands first is not here, it comes from the store; who needs none goes on meanwhile.
+Line* Scheduler::State::next_line(Permits& permits) {
+  if (!starts_allowed()) return next_inner(permits);
+  Line* const line = permits.next(starts_held);
+  return line == nullptr || table.find(line->front().id)->spec ? line : permits.next(true);
+}
+
 void Scheduler::State::give_slots(Step& step, Permits& permits) {
   if (!admission.changes.empty()) apply_permits(step);
-  while (starts_allowed() && permits.any_free()) {
-    Line* line = permits.next(starts_held);
+  while (permits.any_free()) {
+    Line* const line = next_line(permits);
     if (line == nullptr) break;
-    Job* job = table.find(line->front().id);
-    if (!job->spec) {  // it comes from the store; who needs none goes on meanwhile
-      line = permits.next(true);
-      if (line == nullptr) break;
-      job = table.find(line->front().id);
-    }
+    Job* const job = table.find(line->front().id);
     if (job->limited && !permits.slot_free()) break;
-    if (job->durable) permits.window.left(line->front());
+    if (job->durable && line != &permits.inner) permits.window.left(line->front());
     line->pop_front();
     if (job->limited) {
       const bool taken = admission.take(job->id, step.now);

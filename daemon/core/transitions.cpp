@@ -95,6 +95,11 @@ void Scheduler::State::stand_in_line(Step& step, Job& job) {
 
 void Scheduler::State::join_line(Job& job) {
   Permits& permits = lane(job);
+  if (is_inner(job)) {
+    permits.inner.insert(place(job));
+    if (!job.spec) missing.push_back(job.id);
+    return;
+  }
   permits.line(job.durable).insert(place(job));
   if (!job.durable) return;
   permits.window.joined(permits.durable, place(job));
@@ -107,6 +112,7 @@ void Scheduler::State::join_line(Job& job) {
 }
 
 void Scheduler::State::leave_line(Job& job) {
+  if (lane(job).inner.erase(place(job))) return;
   lane(job).line(job.durable).erase(place(job));
   if (job.durable) lane(job).window.left(place(job));
 }
@@ -114,7 +120,7 @@ void Scheduler::State::leave_line(Job& job) {
 void Scheduler::State::stop_standing(Step& step, Job& job) {
   if (const auto* const waiting = std::get_if<Waiting>(&job.state)) timetable.clear(Alarm::wake, waiting->until, job.id);
   if (job.is_queued() && job.limited) {
-    if (lane(job).line(job.durable).contains(place(job))) {
+    if (lane(job).stands(job.durable, place(job))) {
       leave_line(job);
     } else {
       unpark(job);
@@ -162,17 +168,6 @@ void Scheduler::State::start(Step& step, Job& job) {
   }
   step.emit(Start{state.after, job.lane, job.id, job.attempt, job.durable});
   job.state = std::move(state);
-}
-
-void Scheduler::State::take_slot(Job& job) {
-  Permits& permits = lane(job);
-  ++permits.used;
-  if (!job.daemon) ++foreground_running;
-  if (permits.pace) {
-    permits.unbegun.insert(place(job));
-    if (job.limited) ++permits.limited_unbegun;
-  }
-  stand_apart(job);
 }
 
 void Scheduler::State::begin(Step& step, Job& job, Time at, std::string worker, std::optional<std::int32_t> pid) {
@@ -277,24 +272,6 @@ void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport re
   shelve(job);
 }
 
-void Scheduler::State::leave_slot(Step& step, Job& job) {
-  const auto& state = std::get<Running>(job.state);
-  Permits& permits = lane(job);
-  --permits.used;
-  if (!job.daemon) --foreground_running;
-  if (state.phase == Phase::stopping) --stopping;
-  if (state.lenders > 0) {
-    --permits.lent;
-    set_capacity(step, job.lane, job.pool);
-  }
-  if (permits.pace && !state.run.started_at) {
-    permits.unbegun.erase(place(job));
-    if (job.limited) --permits.limited_unbegun;
-  }
-  stand_apart_no_more(job);
-  if (job.limited) admission.leave(job.id, step.now);
-}
-
 void Scheduler::State::finish(Step& step, Job& job, Outcome outcome, EndReport report, bool ran) {
   auto finished = std::make_shared<FinishedJob>();
   finished->id = job.id;
@@ -394,20 +371,6 @@ void Scheduler::State::vanish(Step& step, Job& job) {
     if (job.lane == Lane::pool) drop_if_over(pools.at(job.pool));
   }
   table.erase(job.id);
-}
-
-void Scheduler::State::stop_daemons(Step& step) {
-  if (!drain || *drain == DrainScope::none || daemons_told) return;
-  if ((*drain == DrainScope::running ? foreground_running : foreground) > 0) return;
-  daemons_told = true;
-  std::vector<JobId> ids;
-  for (const JobId id : table.daemons()) {
-    const Job& job = *table.find(id);
-    if (job.is_running() || (job.is_queued() && starts_allowed())) ids.push_back(id);
-  }
-  CancelResult ignored;
-  for (const JobId id : ids) cancel(step, *table.find(id), false, ignored);
-  fill_all(step);
 }
 
 void Scheduler::State::on_due(Step& step, Timetable::Entry due) {

@@ -53,6 +53,7 @@ void run_restart(const Setup& setup);
 void run_idle(const Setup& setup);
 void run_round_trip(const Setup& setup);
 void run_follow(const Setup& setup);
+void run_toolbox(const Setup& setup);
 /// The program whose output `run_follow` follows: prints the time now and then.
 int emit_stamps(int count, int interval_ms);
 

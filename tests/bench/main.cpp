@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
       {"idle", [&] { run_idle(setup); }},
       {"trip", [&] { run_round_trip(setup); }},
       {"follow", [&] { run_follow(setup); }},
+      {"toolbox", [&] { run_toolbox(setup); }},
   };
   std::vector<std::string> names;
   for (const auto& [name, run] : known) names.push_back(name);
@@ -45,7 +46,8 @@ int main(int argc, char** argv) {
   app.add_option("--interval", interval, "milliseconds between")->group("");
   CLI11_PARSE(app, argc, argv);
   if (emit > 0) return emit_stamps(emit, interval);
-  if (rows.empty()) rows = {"true", "echo", "noop", "durable", "redis", "trip", "follow", "idle", "backlog", "restart"};
+  if (rows.empty())
+    rows = {"true", "echo", "noop", "durable", "redis", "trip", "follow", "toolbox", "idle", "backlog", "restart"};
   try {
     for (const auto& row : rows) known.at(row)();
   } catch (const std::exception& error) {

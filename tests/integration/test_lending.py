@@ -103,6 +103,26 @@ def test_a_drain_takes_the_jobs_of_a_running_job(start):
     assert inside.error("job.submit", job={"task": "echo"}).kind == "draining", "the job has ended"
 
 
+def test_a_drain_of_what_runs_does_not_wait_for_what_it_holds_up(start, tmp_path):
+    """A job that waits for its own job, in a drain that starts nothing else."""
+    daemon = start(process__slots=1)
+    client = daemon.connect()
+    go = tmp_path / "go"
+    script = f"until [ -e {go} ]; do sleep 0.01; done; {STINT} run -- {STINT} run -- echo innermost"
+    job = client.submit(command=["sh", "-c", script], env={"PATH": "/usr/bin:/bin"})
+    client.until_state(job, "running", "running")
+    queued = client.submit(command=["true"])
+    drained = client.post("daemon.drain")
+    other = daemon.connect()
+    until(lambda: other.call("daemon.stats")["draining"], what="the drain")
+    go.touch()
+    assert client.answer(drained) == {"pending": [], "count": 0}
+    assert client.output(job) == b"innermost\n"
+    assert client.call("job.why", id=queued) == {"state": "queued", "reasons": [{"kind": "draining"}]}
+    client.call("daemon.undrain")
+    assert client.wait(queued)[0]["outcome"] == "succeeded"
+
+
 def test_leases_of_a_job_over_a_restart(start):
     daemon = start(process__slots=2, lease__reclaim=0.2)
     client = daemon.connect()

@@ -115,5 +115,33 @@ TEST_F(DrainTest, ADaemonJobWhoseTimeComesLaterIsStoppedToo) {
   EXPECT_EQ(state_of(sleeper), State::finished);
 }
 
+TEST_F(DrainTest, WhatRunsGetsItsOwnJobs) {
+  make(slots(1));
+  const JobId parent = submit(spec());
+  const JobId stranger = submit(spec());
+  const JobId before = submit(spec(), 1, Lane::coroutine, parent);
+  durable();
+  out_.clear();
+  scheduler_->on_drain(DrainScope::running, now_, out_);
+  scheduler_->check();
+  EXPECT_TRUE(effects<Start>().empty()) << "there is no slot";
+  const JobId child = submit(spec(), 1, Lane::coroutine, parent);
+  out_.clear();
+  scheduler_->on_slots(Lane::coroutine, 2, now_, out_);
+  scheduler_->check();
+  ASSERT_EQ(effects<Start>().size(), 1U);
+  EXPECT_EQ(effects<Start>()[0].id, before) << "not who stands before it: nobody that runs waits for that";
+  ended(parent, exited(0));
+  EXPECT_TRUE(effects<Start>().empty()) << "nobody waits for the other one any more";
+  ended(before, exited(0));
+  EXPECT_EQ(drain_pending(scheduler_->counts(), DrainScope::running), 0U);
+  out_.clear();
+  scheduler_->on_undrain(now_, out_);
+  scheduler_->check();
+  ASSERT_EQ(effects<Start>().size(), 2U);
+  EXPECT_EQ(effects<Start>()[0].id, stranger);
+  EXPECT_EQ(effects<Start>()[1].id, child);
+}
+
 }  // namespace
 }  // namespace stint::core

@@ -38,11 +38,12 @@ class SchedulerTest : public testing::Test {
     return report;
   }
 
-  JobId submit(std::shared_ptr<const JobSpec> of, std::size_t count = 1, Lane lane = Lane::coroutine) {
+  JobId submit(std::shared_ptr<const JobSpec> of, std::size_t count = 1, Lane lane = Lane::coroutine,
+               std::optional<JobId> parent = std::nullopt) {
     std::vector<Submission> jobs(count, Submission{std::move(of), nullptr, std::nullopt, ExecutorKind::coroutine, lane});
     now_ += Duration(1);
     out_.clear();
-    const JobId first = scheduler_->on_submit(std::move(jobs), user_, std::nullopt, now_, out_);
+    const JobId first = scheduler_->on_submit(std::move(jobs), user_, parent, now_, out_);
     scheduler_->check();
     return first;
   }
@@ -100,8 +101,8 @@ class SchedulerTest : public testing::Test {
   /// The facts of the last event's Persist effects, as words: "submit start finish".
   std::string facts() const {
     static constexpr std::array<const char*, std::variant_size_v<Fact>> names{
-        "submit", "start", "cancel", "finish", "forget",   "reserve",    "channel",
-        "put",    "take",  "event",  "retry",  "set_pool", "remove_pool"};
+        "submit", "start", "cancel", "finish",   "forget",      "reserve",   "channel", "put",
+        "take",   "event", "retry",  "set_pool", "remove_pool", "semaphore", "lease",   "release"};
     std::string text;
     for (const auto& persist : effects<Persist>()) {
       for (const auto& fact : persist.facts) text += (text.empty() ? "" : " ") + std::string(names[fact.index()]);

@@ -211,9 +211,11 @@ bool Simulation::submit() {
   }
   const auto number = jobs.size();
   JobId first = 0;
+  const auto begun = std::ranges::find(running_, true, &Attempted::begun);
+  const auto parent = begun != running_.end() && chance(0.3) ? std::optional(begun->id) : std::nullopt;
   try {
-    first = scheduler_->on_submit(std::move(jobs), user_, std::nullopt, now_, effects_);
-    if (scheduler_->draining()) throw std::logic_error("a draining scheduler took work");
+    first = scheduler_->on_submit(std::move(jobs), user_, parent, now_, effects_);
+    if (scheduler_->draining() && !parent) throw std::logic_error("a draining scheduler took work");
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::draining || !scheduler_->draining()) throw;
     if (!effects_.empty()) throw std::logic_error("a refused submit had effects");
