@@ -18,13 +18,14 @@ constexpr std::array table{
     method<Nothing, on_daemon_stats>(
         "daemon.stats", reads, "How it does.",
         "counts by state, outcome, executor and queue; rates; latency quantiles; store, connections"),
-    method<DrainRequest, on_daemon_drain>("daemon.drain", mutates | waits,
-                                          "Takes no new work from now on, and waits until nothing is left that the scope waits "
-                                          "for. Submits answer `draining`, those "
-                                          "of running jobs too; `daemon` jobs are stopped when only they are left. It lasts "
-                                          "until `daemon.undrain`, another drain or "
-                                          "the end of the daemon, which answer those who still wait for it with an error.",
-                                          "", answer_schema<DrainAnswer>),
+    method<DrainRequest, on_daemon_drain>(
+        "daemon.drain", mutates | waits,
+        "Takes no new work from now on, and waits until nothing is left that the scope waits "
+        "for. Submits answer `draining`, but for those of running jobs (`job.enter`), whose jobs "
+        "are started in either scope; `daemon` jobs are stopped when only they are left. It lasts "
+        "until `daemon.undrain`, another drain or "
+        "the end of the daemon, which answer those who still wait for it with an error.",
+        "", answer_schema<DrainAnswer>),
     method<Nothing, on_daemon_undrain>("daemon.undrain", mutates, "Ends a drain; nothing happens where there is none.", "`{}`"),
     method<ShutdownRequest, on_daemon_shutdown>("daemon.shutdown", mutates,
                                                 "Ends the daemon: with `detach` programs go on and are taken over at the next "
