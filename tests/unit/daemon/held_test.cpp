@@ -6,7 +6,9 @@
 namespace stint {
 namespace {
 
-core::Effect start_of(JobId id) { return core::Start{.after = 0, .lane = core::Lane::coroutine, .id = id, .attempt = 1, .recorded = true}; }
+core::Effect start_of(JobId id) {
+  return core::Start{.after = 0, .lane = core::Lane::coroutine, .id = id, .attempt = 1, .recorded = true};
+}
 
 JobId id_of(const Held::Thing& thing) { return std::get<core::Start>(std::get<core::Effect>(thing)).id; }
 
