@@ -51,29 +51,34 @@ double lock_hand_overs(const Setup& setup) {
   return hand_overs / (now_seconds() - begun);
 }
 
-void expect_answers(LineSocket& socket, int count) {
-  for (int i = 0; i < count; ++i) {
+/// So many calls are unanswered at once; these may wait, so the daemon bounds them.
+constexpr int open_calls_max = 512;
+
+/// Makes `count` calls, each as soon as there is room for it.
+template <class Make>
+void pipeline(LineSocket& socket, int count, Make&& make) {
+  int sent = 0;
+  for (int answered = 0; answered < count; ++answered) {
+    for (; sent < count && sent - answered < open_calls_max; ++sent) socket.out() += make(sent);
     if (const std::string_view line = socket.line(); line.find("\"error\"") != std::string_view::npos) {
       throw std::runtime_error(std::string(line));
     }
   }
 }
 
-/// One client puts, one takes, an item a call, each without waiting for its answers.
+/// One client puts, then another takes, an item a call, each without waiting for its answers.
 double channel_items(const Setup& setup, bool durable, int items) {
   LineSocket producer(setup.socket);
   LineSocket consumer(setup.socket);
   const json name{{"name", "bench"}};
-  producer.out() = call(1, "channel.open", {{"name", "bench"}, {"capacity", items}, {"durable", durable}});
-  expect_answers(producer, 1);
+  const std::string get = call(1, "channel.get", name);
+  const json open{{"name", "bench"}, {"capacity", items}, {"durable", durable}};
+  pipeline(producer, 1, [&](int) { return call(1, "channel.open", open); });
   const double begun = now_seconds();
-  for (int i = 0; i < items; ++i) producer.out() += call(i + 1, "channel.put", {{"name", "bench"}, {"item", i}});
-  expect_answers(producer, items);
-  for (int i = 0; i < items; ++i) consumer.out() += call(i + 1, "channel.get", name);
-  expect_answers(consumer, items);
+  pipeline(producer, items, [](int i) { return call(i + 1, "channel.put", {{"name", "bench"}, {"item", i}}); });
+  pipeline(consumer, items, [&](int) { return get; });
   const double took = now_seconds() - begun;
-  producer.out() += call(1, "channel.remove", name);
-  expect_answers(producer, 1);
+  pipeline(producer, 1, [&](int) { return call(1, "channel.remove", name); });
   return items / took;
 }
 
