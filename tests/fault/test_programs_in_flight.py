@@ -231,9 +231,10 @@ def test_a_stopped_runner_is_waited_for(start, restart):
     daemon = start(process__slots=4, process__runners=2)
     client = daemon.connect()
     ran = daemon.home / "ran"
-    gate = daemon.home / "gate"
-    os.mkfifo(gate)
-    jobs = [client.submit(shell=noting(ran, f"read line <{gate}; echo $line; exit 9")) for _ in range(2)]
+    gates = [daemon.home / f"gate{i}" for i in range(2)]
+    for gate in gates:
+        os.mkfifo(gate)
+    jobs = [client.submit(shell=noting(ran, f"read line <{gate}; echo $line; exit 9")) for gate in gates]
     pids = {job: client.until_state(job, "running", "running")["pid"] for job in jobs}
     stopped = runner_of(pids[jobs[0]])
     freeze(stopped)
@@ -250,13 +251,8 @@ def test_a_stopped_runner_is_waited_for(start, restart):
         assert all(alive(pid) for pid in pids.values())
     finally:
         os.kill(stopped, signal.SIGCONT)
-    with open(gate, "w") as file:
-        file.write("go\n" * len(jobs))
-        file.flush()
-        until(lambda: not all(alive(pid) for pid in pids.values()), 10, "the end of a program")
-    for job in jobs:
-        # `read` in sh takes a line byte by byte, so each gets one; one that came too late is let go by a line of its own.
-        until(lambda job=job: let_go(gate, pids[job]), 10, "the end of the programs")
+    for gate, job in zip(gates, jobs):
+        until(lambda gate=gate, job=job: let_go(gate, pids[job]), 10, "the end of the programs")
     for record in client.wait(*jobs):
         assert (record["exit_code"], client.output(record["id"])) == (9, b"go\n"), record
     assert_ran_once(ran)

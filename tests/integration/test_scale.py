@@ -1,6 +1,7 @@
 """Many at once: 10,000 coroutines, 1,000 programs, 10,000 connections."""
 
 import contextlib
+import fcntl
 import os
 import resource
 import socket
@@ -43,16 +44,16 @@ def test_ten_thousand_coroutines_sleep_at_once(start):
 
 def test_a_thousand_programs_at_once(start, tmp_path):
     open_files(4096)
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
     daemon = start(open_files=8192, process__slots=1000)
     client = daemon.connect()
-    # Each waits at the gate until somebody opens the other end: none ends before all have begun, however slow the machine is.
-    many = client.call("job.submit_many", template={"command": ["cat", str(gate)]}, items=list(range(1000)))
-    until(lambda: client.call("daemon.stats")["states"]["running"] == 1000, 60, "1,000 running jobs")
-    until(lambda: len([pid for pid in descendants(daemon.pid) if process_name(pid) == "cat"]) == 1000, 60, "1,000 processes")
-    stream = client.call("job.results", group=many["group"])["stream"]
-    os.close(os.open(gate, os.O_WRONLY))
+    gate = tmp_path / "gate"
+    with open(gate, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        # Each waits for the lock, so none ends before all have begun, however slow the machine is.
+        many = client.call("job.submit_many", template={"command": ["flock", "-s", str(gate), "true"]}, items=list(range(1000)))
+        until(lambda: client.call("daemon.stats")["states"]["running"] == 1000, 60, "1,000 running jobs")
+        until(lambda: [process_name(pid) for pid in descendants(daemon.pid)].count("flock") == 1000, 60, "1,000 processes")
+        stream = client.call("job.results", group=many["group"])["stream"]
     records = client.rest(stream, 60)
     assert len(records) == 1000 and all(record["outcome"] == "succeeded" for record in records)
 
