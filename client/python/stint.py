@@ -1332,7 +1332,7 @@ class Future(concurrent.futures.Future):
 
     def __init__(self, engine: "_Engine", template: Optional["_Template"] = None, item: Any = _NOTHING):
         if _LEAN:
-            self._condition = engine.condition()
+            self._condition = engine.future_condition()
             self._state = "PENDING"
             self._result = None
             self._exception = None
@@ -1516,7 +1516,7 @@ class _Engine(_Receiver):
         self._max_tasks = max_tasks
         self._replace_workers = replace_workers
         self._fields = fields
-        self.condition = _Condition.sharing(threading.RLock())
+        self.future_condition = _Condition.sharing(threading.RLock())
         self._lock = threading.RLock()  # a collected executor may shut down inside of anything
         self._answered = threading.Condition(self._lock)
         self._pending: Deque[Future] = collections.deque()
