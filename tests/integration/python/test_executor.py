@@ -52,6 +52,14 @@ def blocked(tmp_path):
 
 
 # ---- submit and results
+def test_calls_beside_the_results(executor):
+    """Who calls reads for the executor's own thread, which waits meanwhile, and hands the reading back."""
+    futures = [executor.submit(["sleep", "300"]) for _ in range(300)]
+    for each in futures:
+        each.stop()
+    assert all(each.cancelled() for each in concurrent.futures.wait(futures, seconds(10)).done)
+
+
 def test_it_is_an_executor(executor):
     assert isinstance(executor, concurrent.futures.Executor)
     future = executor.submit(ECHO, {"a": [1, 2]})
