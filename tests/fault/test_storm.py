@@ -169,6 +169,8 @@ def test_every_acknowledged_job_is_accounted_for(start, chance):
         over.set()
         for visitor in visitors:
             visitor.join()
+        # For whoever has to find out why this has failed.
+        print("\n".join(line for line in daemon.log.read_text().splitlines() if " info " not in line))
     raise_defects(visitors)
 
     client = daemon.connect()
