@@ -4,7 +4,7 @@ import tempfile
 
 import stint
 
-COUNT = "touch in-$STINT_JOB_ID; sleep 0.02; ls | grep -c ^in-; rm in-$STINT_JOB_ID"
+COUNT = "touch in-$STINT_JOB_ID; sleep 0.05; ls | grep -c ^in-; rm in-$STINT_JOB_ID"
 
 gpu = stint.Semaphore(value=2)
 with tempfile.TemporaryDirectory() as directory, stint.Executor() as executor:
