@@ -13,11 +13,12 @@ constexpr std::size_t read_jobs_max = 1'024;
 
 // A few that wait keep theirs: they may be woken soon.
 bool Scheduler::State::is_deep(const Job& job) const {
-  if (!job.durable) return false;
+  // One that has finished may have outlived its pool.
+  if (!job.durable || !(job.is_queued() || job.is_waiting())) return false;
   const Window& window = lane(job).window;
   if (job.is_queued() && job.limited && !admission.is_ready(job.id)) return true;
   if (job.is_queued()) return !window.covers(place(job)) && !lane(job).inner.contains(place(job));
-  return job.is_waiting() && !job.limited &&  // its specification says which permits to stand in line for
+  return !job.limited &&  // its specification says which permits to stand in line for
          timetable.size(Alarm::wake) > window.size();
 }
 
