@@ -49,7 +49,8 @@ void Scheduler::State::stop_daemons(Step& step) {
   std::vector<JobId> ids;
   for (const JobId id : table.daemons()) {
     const Job& job = *table.find(id);
-    if (job.is_running() || (job.is_queued() && starts_allowed())) ids.push_back(id);
+    const bool may_start = job.is_queued() && (starts_allowed() || lane(job).inner.contains(place(job)));
+    if (job.is_running() || may_start) ids.push_back(id);
   }
   CancelResult ignored;
   for (const JobId id : ids) cancel(step, *table.find(id), false, ignored);

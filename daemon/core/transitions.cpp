@@ -96,6 +96,7 @@ void Scheduler::State::stand_in_line(Step& step, Job& job) {
 void Scheduler::State::join_line(Job& job) {
   Permits& permits = lane(job);
   if (is_inner(job)) {
+    if (job.daemon) daemons_told = false;
     permits.inner.insert(place(job));
     if (!job.spec) missing.push_back(job.id);
     return;
