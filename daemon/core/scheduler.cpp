@@ -25,7 +25,9 @@ JobId Scheduler::on_submit(std::vector<Submission> jobs, std::shared_ptr<const U
                            Effects& out, std::optional<SubmitKey> key) {
   State& s = *state_;
   const Job* const from = parent ? s.table.find(*parent) : nullptr;
-  if (s.drain && (from == nullptr || !from->is_running())) {
+  // Nor from a job that was told to stop: a drain ends its daemon jobs once.
+  const auto* const running = from == nullptr ? nullptr : std::get_if<Running>(&from->state);
+  if (s.drain && (running == nullptr || running->stop != StopCause::none)) {
     throw Error(ErrorKind::draining, "the daemon is draining and takes no new work; submit again when that has ended");
   }
   const JobId first = s.next_id;

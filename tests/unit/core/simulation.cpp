@@ -636,8 +636,7 @@ void Simulation::compare_drain() const {
   scheduler_->each_after(0, static_cast<std::size_t>(-1), [&](const Job& job) {
     if (job.is_finished() || job.is_waiting() || (drain_scope_ == DrainScope::running && !job.is_running())) return true;
     foreground = foreground || !job.daemon;
-    // What a daemon job submits in a drain of what runs may start after all have been told; the drain does not wait for it.
-    if (job.is_doomed() || (drain_scope_ == DrainScope::running && job.daemon && job.parent != 0)) return true;
+    if (job.is_doomed()) return true;
     const auto* const running = std::get_if<Running>(&job.state);
     if (running == nullptr || running->stop == StopCause::none) untold = job.id;
     return true;
