@@ -21,8 +21,8 @@ constexpr std::array table{
     method<DrainRequest, on_daemon_drain>(
         "daemon.drain", mutates | waits,
         "Takes no new work from now on, and waits until nothing is left that the scope waits "
-        "for. Submits answer `draining`, but for those of running jobs (`job.enter`), whose jobs "
-        "are started in either scope; `daemon` jobs are stopped when only they are left. It lasts "
+        "for. Submits answer `draining`, but for those of running jobs (`job.enter`) that were not "
+        "told to stop, whose jobs are started in either scope; `daemon` jobs are stopped when only they are left. It lasts "
         "until `daemon.undrain`, another drain or "
         "the end of the daemon, which answer those who still wait for it with an error.",
         "", answer_schema<DrainAnswer>),

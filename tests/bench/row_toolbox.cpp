@@ -71,12 +71,11 @@ double channel_items(const Setup& setup, bool durable, int items) {
   LineSocket producer(setup.socket);
   LineSocket consumer(setup.socket);
   const json name{{"name", "bench"}};
-  const std::string get = call(1, "channel.get", name);
   const json open{{"name", "bench"}, {"capacity", items}, {"durable", durable}};
   pipeline(producer, 1, [&](int) { return call(1, "channel.open", open); });
   const double begun = now_seconds();
   pipeline(producer, items, [](int i) { return call(i + 1, "channel.put", {{"name", "bench"}, {"item", i}}); });
-  pipeline(consumer, items, [&](int) { return get; });
+  pipeline(consumer, items, [&](int) { return call(1, "channel.get", name); });
   const double took = now_seconds() - begun;
   pipeline(producer, 1, [&](int) { return call(1, "channel.remove", name); });
   return items / took;
