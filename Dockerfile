@@ -16,7 +16,7 @@ RUN cmake --preset release -DSTINT_TESTS=OFF && cmake --build --preset release \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libboost-filesystem1.81.0 libjemalloc2 libsimdjson14 libspdlog1.10 libsqlite3-0 libssl3 libtomlplusplus3 \
+ && apt-get install -y --no-install-recommends ca-certificates libboost-filesystem1.81.0 libjemalloc2 libsimdjson14 libspdlog1.10 libsqlite3-0 libssl3 libtomlplusplus3 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 990 --user-group --create-home --home-dir /var/lib/stint stint \
  && install -d -o stint -g stint -m 0700 /run/stint

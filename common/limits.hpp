@@ -69,6 +69,16 @@ inline constexpr std::size_t pool_size_max = 1'024;                     ///< wor
 inline constexpr std::size_t pool_answer_bytes_max = result_bytes_max;  ///< one line that a worker writes
 inline constexpr double pool_jobs_max = 1'000'000'000;                  ///< `max_jobs` of a pool
 
+// The task `http`
+inline constexpr std::size_t http_url_bytes_max = 8U << 10U;
+inline constexpr std::size_t http_headers_max = 100;              ///< headers of a request
+inline constexpr std::size_t http_header_bytes_max = 64U << 10U;  ///< all of a request's, and all of an answer's
+inline constexpr std::size_t http_body_bytes_max = 8U << 20U;     ///< the largest `body_max`: what of an answer's body is taken
+inline constexpr std::size_t http_body_bytes_default = 1U << 20U;
+inline constexpr double http_timeout_seconds_default = 30;
+inline constexpr std::size_t http_excerpt_bytes_max = 512;  ///< of the body, in the message about an unexpected status
+inline constexpr std::size_t name_lookups_max = 32;         ///< threads that ask for addresses; others stand in line
+
 // Wire numbers
 inline constexpr std::uint64_t id_max = (1ULL << 53U) - 1;  ///< ids, seq, tokens: exact in a double
 

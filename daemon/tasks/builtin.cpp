@@ -9,6 +9,7 @@ void register_builtin_tasks(TaskRegistry& registry) {
   registry.add(fail_task());
   registry.add(digest_task());
   registry.add(spin_task());
+  registry.add(http_task());
 }
 
 }  // namespace stint::tasks

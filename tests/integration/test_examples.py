@@ -63,6 +63,7 @@ PRINTED = {
     "coroutines": "1000\n",
     "coroutine-limit": "1000 have ended, at most 50 inside\n",
     "executor-choice": "ba7816bf8f01\n" * 3,
+    "health-checks": 'mail: status 503 Service Unavailable\ntold: {"down":"mail"}\n',
 }
 # These want the daemon to themselves.
 ALONE = {

@@ -222,7 +222,7 @@ TEST(TaskArgument, LooksAtTheTypeAndTheRange) {
 TEST(BuiltinTasks, DeclareWhereTheyRun) {
   TaskRegistry registry;
   register_builtin_tasks(registry);
-  EXPECT_EQ(registry.all().size(), 5U);
+  EXPECT_EQ(registry.all().size(), 6U);
   for (const auto& [name, task] : registry.all()) {
     EXPECT_EQ(task.executors(), (std::vector{ExecutorKind::coroutine, ExecutorKind::thread, ExecutorKind::process})) << name;
     EXPECT_EQ(task.instant, name == "echo" || name == "fail") << name;
