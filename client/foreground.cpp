@@ -78,11 +78,12 @@ void Foreground::submit(const JobSpec& spec) {
   }
 }
 
-int Foreground::follow(JobId id, std::array<bool, 2> streams, std::array<std::uint64_t, 2> offsets) {
+int Foreground::follow(JobId id, stint::Attempt attempt, std::array<bool, 2> streams, std::uint64_t offset) {
   id_ = id;
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     streams_[i].wanted = streams[i];
-    streams_[i].offset = offsets[i];
+    streams_[i].attempt = attempt;
+    streams_[i].offset = offset;
   }
   return follow_to_end();
 }

@@ -22,8 +22,9 @@ class Foreground {
 
   /// Submits, follows to the end, and returns the exit code.
   int run(const JobSpec& spec);
-  /// Follows a job that somebody else has submitted; `streams` as in --stdout and --stderr. Returns its exit code.
-  int follow(JobId id, std::array<bool, 2> streams, std::array<std::uint64_t, 2> offsets);
+  /// Follows a job that somebody else has submitted, from `attempt` on (0: the newest); `streams` as in --stdout and --stderr.
+  /// Returns its exit code.
+  int follow(JobId id, stint::Attempt attempt, std::array<bool, 2> streams, std::uint64_t offset);
 
  private:
   struct Stream {

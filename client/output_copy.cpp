@@ -29,11 +29,11 @@ std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool f
   return json::encode_text(request);
 }
 
-Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t& offset) {
+Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t& offset, stint::Attempt attempt) {
   while (true) {
     nlohmann::json chunk;
     try {
-      chunk = connection.call("job.output", output_request(id, of, offset, false));
+      chunk = connection.call("job.output", output_request(id, of, offset, false, attempt));
     } catch (const RpcError& error) {
       if (error.kind() == "conflict") return Written::all;
       throw;

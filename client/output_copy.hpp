@@ -25,7 +25,7 @@ namespace stint::cli {
 [[nodiscard]] std::string output_request(JobId id, StreamName of, std::uint64_t offset, bool follow, stint::Attempt attempt = 0);
 
 /// Copies what there is now, from `offset`, in chunks; `offset` grows with what was written, so that a copy can go on after
-/// ConnectionLost. A stream that was not captured has nothing.
-Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t& offset);
+/// ConnectionLost. A stream that was not captured has nothing. Attempt 0 is the newest.
+Written copy_output(Connection& connection, JobId id, StreamName of, std::uint64_t& offset, stint::Attempt attempt = 0);
 
 }  // namespace stint::cli

@@ -51,6 +51,7 @@ constexpr std::array table{
     Verb{"output", "ID", "what a job wrote, to the same descriptors",
          "stint output 17\n"
          "stint output -f 17\n"
+         "stint output --attempt 1 17\n"
          "stint output 17 --stderr 2> errors.txt",
          Words::mixed, make_output},
     Verb{"why", "ID", "why a job does not run", "stint why 17", Words::mixed, make_why},

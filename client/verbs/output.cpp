@@ -10,6 +10,8 @@
 namespace stint::cli {
 namespace {
 
+constexpr std::uint64_t attempts_max = limits::retries_max + 1;
+
 class Output : public Action {
  public:
   void declare(Options& options) override {
@@ -18,6 +20,8 @@ class Output : public Action {
     options.flag("--stdout", only_out_, "its standard output only");
     options.flag("--stderr", only_err_, "its standard error only");
     options.number("--offset", offset_, "from this byte on (of each stream that is shown)", 0, limits::id_max);
+    options.number("--attempt", attempt_, "what this attempt wrote, with -f and those after it; default the newest", 1,
+                   attempts_max);
     options.flag("--exit-status", exit_status_, "exit with the job's code (75 where it has not finished)");
     options.exclusive({"--stdout", "--stderr"});
   }
@@ -27,13 +31,14 @@ class Output : public Action {
     Connection connection = connect(target());
     const std::array<bool, 2> streams{!only_err_, !only_out_};
     const std::uint64_t offset = offset_.value_or(0);
+    const auto attempt = static_cast<stint::Attempt>(attempt_.value_or(0));
     if (follow_) {
-      const int code = Foreground(std::move(connection), quiet()).follow(id, streams, {offset, offset});
+      const int code = Foreground(std::move(connection), quiet()).follow(id, attempt, streams, offset);
       return exit_status_ ? code : exit_code::success;
     }
     for (const StreamName name : {StreamName::out, StreamName::err}) {
       std::uint64_t from = offset;
-      if (streams[static_cast<std::size_t>(name)]) copy_output(connection, id, name, from);
+      if (streams[static_cast<std::size_t>(name)]) copy_output(connection, id, name, from, attempt);
     }
     if (!exit_status_) return exit_code::success;
     const auto record = connection.call("job.get", R"({"id":)" + std::to_string(id) + "}");
@@ -46,6 +51,7 @@ class Output : public Action {
   bool only_err_ = false;
   bool exit_status_ = false;
   std::optional<std::uint64_t> offset_;
+  std::optional<std::uint64_t> attempt_;
 };
 
 }  // namespace

@@ -80,6 +80,19 @@ def test_output_follows_to_the_end(cli):
     assert (done.returncode, done.stdout) == (4, b"one\ntwo\n")
 
 
+def test_output_of_an_attempt(cli):
+    number = submit(cli, "--retry", "2", "--retry-delay", "0", "--shell", "echo $STINT_ATTEMPT; echo e$STINT_ATTEMPT >&2; exit 1")
+    cli("wait", number)
+    assert cli("output", number, "--stdout").stdout == b"3\n"
+    done = cli("output", number, "--attempt", "1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"1\n", b"e1\n")
+    assert cli("output", number, "--attempt", "2", "--stdout", "--offset", "1").stdout == b"\n"
+    assert cli("output", "-f", number, "--attempt", "2").stdout == b"2\n3\n"
+    assert cli("output", "-f", number).stdout == b"3\n"
+    assert "attempt" in cli.fails(66, "output", number, "--attempt", "4")
+    assert "--attempt" in cli.fails(64, "output", number, "--attempt", "0")
+
+
 def test_output_of_more_than_one_chunk(cli):
     number = submit(cli, "--shell", "head -c 5000000 /dev/zero")
     cli.out("wait", number)
