@@ -42,6 +42,12 @@ void Retention::look() {
   finished_ = 0;
   const Time now = wall_now();
   own_.erase(own_.begin(), own_.lower_bound(now));
+  // Those that an earlier daemon has stored, too.
+  store_.next_keep_end(now, [this](std::optional<Time> next) {
+    if (!next) return;
+    own_.insert(std::chrono::ceil<std::chrono::seconds>(*next));
+    arm(longest);
+  });
   store_.overdue(bounds_, now, page_jobs, [this](const std::vector<JobId>& ids) {
     store_.get(ids, [this, full = ids.size() == page_jobs](const std::vector<db::Found>& found) { drop(found, full); });
   });

@@ -41,7 +41,8 @@ class Retention {
   Forget forget_;
   boost::asio::steady_timer timer_;
   std::uint64_t finished_ = 0;  // since the last look
-  std::set<Time> own_;          // when those go that say themselves how long they are kept, in whole seconds; since the start
+  std::set<Time> own_;  // when those go that say themselves how long they are kept, in whole seconds; since the start, and the
+                        // next of those before
   std::optional<std::chrono::steady_clock::time_point> armed_for_;
   bool looking_ = false;
   bool closed_ = false;

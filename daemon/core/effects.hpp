@@ -3,6 +3,7 @@
 // Values only. `after` is the number of the Persist that must be durable before the effect may happen; 0 is at once.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -45,6 +46,15 @@ struct FinishedJob {
 };
 using FinishedPtr = std::shared_ptr<const FinishedJob>;
 
+/// What is kept of a run's output, wherever it lies.
+[[nodiscard]] inline std::uint64_t kept_output_bytes(const EndReport& end, const JobSpec& spec) {
+  std::uint64_t bytes = 0;
+  for (const auto* content : {&end.stdout_content, &end.stderr_content}) {
+    if (*content) bytes += std::min((*content)->size.bytes, spec.output_limit);
+  }
+  return bytes;
+}
+
 /// An attempt after which the job runs again: what of it may still be asked once the next one runs.
 struct EndedAttempt {
   JobId id = 0;
@@ -53,6 +63,7 @@ struct EndedAttempt {
   Time ended_at{};
   Time again_at{};  ///< not before this the next attempt starts
   EndReport end;
+  std::uint64_t kept_bytes = 0;  ///< of its output
   bool operator==(const EndedAttempt&) const = default;
 };
 using EndedPtr = std::shared_ptr<const EndedAttempt>;

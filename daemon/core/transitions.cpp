@@ -249,8 +249,9 @@ void Scheduler::State::retry(Step& step, Job& job, Outcome outcome, EndReport re
   if (!job.daemon) --foreground;
   const Time ended_at = report.finished_at == Time{} ? step.now : report.finished_at;
   const Time again_at = step.now + retry_delay(job.spec->retry, job.id, job.attempt);
-  const auto ended =
-      std::make_shared<const EndedAttempt>(EndedAttempt{job.id, job.attempt, outcome, ended_at, again_at, std::move(report)});
+  const std::uint64_t kept_bytes = kept_output_bytes(report, *job.spec);
+  const auto ended = std::make_shared<const EndedAttempt>(
+      EndedAttempt{job.id, job.attempt, outcome, ended_at, again_at, std::move(report), kept_bytes});
   PersistNumber after = 0;
   if (job.durable) {
     after = step.record(RetryFact{ended});

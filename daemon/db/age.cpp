@@ -6,14 +6,6 @@
 
 namespace stint::db {
 
-std::uint64_t kept_output_bytes(const core::FinishedJob& job) {
-  std::uint64_t bytes = 0;
-  for (const auto* content : {&job.end.stdout_content, &job.end.stderr_content}) {
-    if (*content) bytes += std::min((*content)->size.bytes, job.spec->output_limit);
-  }
-  return bytes;
-}
-
 std::vector<JobId> those_before(const std::vector<Aged>& oldest, Time time) {
   std::vector<JobId> ids;
   for (const auto& job : oldest) {

@@ -15,7 +15,7 @@ struct Aged {
   Seq seq = 0;
   JobId id = 0;
   Time finished_at{};
-  std::uint64_t kept_bytes = 0;
+  std::uint64_t kept_bytes = 0;  ///< of the output of all its attempts
 };
 
 /// How much is kept in all.
@@ -24,9 +24,6 @@ struct KeptTotals {
   std::uint64_t output_bytes = 0;
   bool operator==(const KeptTotals&) const = default;
 };
-
-/// Of kept output, wherever it lies.
-[[nodiscard]] std::uint64_t kept_output_bytes(const core::FinishedJob& job);
 
 /// The first of `oldest` (ascending seq) that ended before `time`. Seqs are given in the order of time but for steps of
 /// the clock, so the first that is too young ends it: what an odd clock hides behind that one is found in its turn.

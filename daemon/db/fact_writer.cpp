@@ -46,8 +46,9 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       insert_user_(connection.prepare("INSERT INTO account(uid, name) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET name = ?2")),
       start_(connection.prepare("UPDATE job SET attempt = ?2, waits_until = NULL WHERE id = ?1")),
       retry_(connection.prepare("UPDATE job SET attempt = ?2, waits_until = ?3 WHERE id = ?1")),
-      insert_attempt_(connection.prepare("INSERT INTO attempt(job, attempt, outcome, ended_at, again_at, ending) "
-                                         "VALUES(?1, ?2, ?3, ?4, ?5, ?6)")),
+      insert_attempt_(connection.prepare("INSERT INTO attempt(job, attempt, outcome, ended_at, again_at, ending, kept_bytes) "
+                                         "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")),
+      earlier_bytes_(connection.prepare("SELECT coalesce(sum(kept_bytes), 0) FROM attempt WHERE job = ?1")),
       cancel_(connection.prepare("UPDATE job SET cancelled = 1 WHERE id = ?1")),
       finish_(
           connection.prepare("INSERT INTO finished(seq, id, attempt, outcome, finished_at, kept_bytes, label, uid, place, spec, "
@@ -222,6 +223,7 @@ void FactWriter::retry(const core::EndedAttempt& attempt) {
       .bind(4, micros(attempt.ended_at))
       .bind(5, micros(attempt.again_at))
       .bind_blob(6, ending_)
+      .bind(7, attempt.kept_bytes)
       .run();
 }
 
@@ -232,6 +234,7 @@ void FactWriter::cancel(const core::CancelFact& fact) { cancel_.bind(1, fact.id)
 // A job that is not there had its submit refused: nobody was told of it, and nobody hears of its end.
 void FactWriter::finish(const core::FinishFact& fact) {
   const core::FinishedJob& job = *fact.job;
+  const std::uint64_t kept_bytes = core::kept_output_bytes(job.end, *job.spec) + earlier_bytes(job.id);
   ending_.clear();
   encode_end(ending_, job.end, job.finished_at);
   finish_.bind(1, job.seq)
@@ -239,7 +242,7 @@ void FactWriter::finish(const core::FinishFact& fact) {
       .bind(3, std::int64_t{job.attempt})
       .bind(4, static_cast<std::int64_t>(job.outcome))
       .bind(5, micros(job.finished_at))
-      .bind(6, kept_output_bytes(job))
+      .bind(6, kept_bytes)
       .bind_text(8, job.record)
       .bind_blob(9, ending_);
   job.spec->group ? finish_.bind(7, label(*job.spec->group)) : finish_.bind_null(7);
@@ -249,7 +252,12 @@ void FactWriter::finish(const core::FinishFact& fact) {
   delete_job_.bind(1, job.id).run();
   --state_.jobs;
   state_.seqs = std::max(state_.seqs, job.seq + 1);
-  catalogue_.finished(fact.job);
+  catalogue_.finished(fact.job, kept_bytes);
+}
+
+std::uint64_t FactWriter::earlier_bytes(JobId id) {
+  const ResetAtEnd reset(earlier_bytes_);
+  return earlier_bytes_.bind(1, id).step() ? earlier_bytes_.natural(0) : 0;
 }
 
 std::int64_t FactWriter::label(const std::string& name) {

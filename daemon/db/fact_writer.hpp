@@ -58,6 +58,7 @@ class FactWriter {
   void retry(const core::EndedAttempt& attempt);
   void cancel(const core::CancelFact& fact);
   void finish(const core::FinishFact& fact);
+  [[nodiscard]] std::uint64_t earlier_bytes(JobId id);
   std::int64_t label(const std::string& name);
   void trim_labels();
   void forget(const core::ForgetFact& fact);
@@ -88,6 +89,7 @@ class FactWriter {
   Statement start_;
   Statement retry_;
   Statement insert_attempt_;
+  Statement earlier_bytes_;
   Statement cancel_;
   Statement finish_;
   Statement delete_job_;

@@ -5,7 +5,7 @@
 namespace stint::db {
 
 void FinishedIndex::add(core::FinishedPtr job) {
-  output_bytes_ += kept_output_bytes(*job);
+  output_bytes_ += kept_bytes(*job);
   if (job->spec->group) groups_[*job->spec->group].seqs.push_back(job->seq);
   if (job->user) users_[job->user->uid].seqs.push_back(job->seq);
   by_seq_.insert(job->seq, job);
@@ -31,10 +31,17 @@ core::EndedPtr FinishedIndex::attempt(JobId id, Attempt attempt) const {
   return found == attempts_.end() ? nullptr : found->second;
 }
 
+std::uint64_t FinishedIndex::kept_bytes(const core::FinishedJob& job) const {
+  std::uint64_t bytes = core::kept_output_bytes(job.end, *job.spec);
+  const auto end = attempts_.lower_bound({job.id + 1, 0});
+  for (auto ended = attempts_.lower_bound({job.id, 0}); ended != end; ++ended) bytes += ended->second->kept_bytes;
+  return bytes;
+}
+
 core::FinishedPtr FinishedIndex::take(JobId id, bool remember_group) {
   core::FinishedPtr job = by_id_.take(id);
   if (!job) return job;
-  output_bytes_ -= kept_output_bytes(*job);
+  output_bytes_ -= kept_bytes(*job);
   by_seq_.take(job->seq);
   if (job->spec->group) drop_from(groups_, *job->spec->group, remember_group);
   if (job->user) drop_from(users_, job->user->uid, remember_group);
@@ -103,6 +110,17 @@ std::vector<JobId> FinishedIndex::overdue(const Retention& retention, Time now, 
   return those_overdue(oldest_of_each(now, limit), totals(), retention, now, limit);
 }
 
+std::optional<Time> FinishedIndex::next_keep_end(Time now) const {
+  std::optional<Time> next;
+  by_seq_.each_after(0, [&](Seq, const core::FinishedPtr& job) {
+    if (!job->spec->keep) return true;
+    const Time end = job->finished_at + *job->spec->keep;
+    if (end >= now && (!next || end < *next)) next = end;
+    return true;
+  });
+  return next;
+}
+
 std::vector<Aged> FinishedIndex::oldest(std::size_t limit) const {
   return first(limit, [](const core::FinishedJob&) { return true; });
 }
@@ -119,7 +137,7 @@ std::vector<Aged> FinishedIndex::first(std::size_t limit, Wanted&& wanted) const
   std::vector<Aged> jobs;
   if (limit == 0) return jobs;
   by_seq_.each_after(0, [&](Seq seq, const core::FinishedPtr& job) {
-    if (wanted(*job)) jobs.push_back({seq, job->id, job->finished_at, kept_output_bytes(*job)});
+    if (wanted(*job)) jobs.push_back({seq, job->id, job->finished_at, kept_bytes(*job)});
     return jobs.size() < limit;
   });
   return jobs;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -40,6 +41,7 @@ class FinishedIndex final : public Catalogue {
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const override;
   [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const override;
+  [[nodiscard]] std::optional<Time> next_keep_end(Time now) const override;
   [[nodiscard]] bool knows_group(const std::string& group) const override { return groups_.contains(group); }
 
   /// The first in the order of seq.
@@ -56,6 +58,8 @@ class FinishedIndex final : public Catalogue {
     std::size_t gone = 0;
   };
   core::FinishedPtr take(JobId id, bool remember_group);
+  /// Of the output of all its attempts.
+  [[nodiscard]] std::uint64_t kept_bytes(const core::FinishedJob& job) const;
   template <class Wanted>
   [[nodiscard]] std::vector<Aged> first(std::size_t limit, Wanted&& wanted) const;
   template <class Map, class Key>

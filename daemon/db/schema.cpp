@@ -8,7 +8,7 @@
 //   job       unfinished jobs. attempt: of the newest start, 0 where never started. waits_until: not before this; where it
 //             has started, its newest attempt has ended. priority, daemon, label (its group) are those of the specification,
 //             so that a start need not read it.
-//   attempt   attempts of job and finished that were not the last.
+//   attempt   attempts of job and finished that were not the last; kept_bytes: of their output, counted in that of finished.
 //   finished  what anybody may still ask; `ending` is an EndReport (end_report_codec.hpp). keep_until: where the job itself
 //             says how long, NULL where retention.age counts. Indexes on the user are made when
 //             there is a second one (fact_writer.cpp).
@@ -98,6 +98,7 @@ constexpr std::array steps{
          job INTEGER NOT NULL, owner TEXT NOT NULL) STRICT;
        CREATE TABLE lease_number(next INTEGER NOT NULL) STRICT;
        INSERT INTO lease_number VALUES(1);)",
+    "ALTER TABLE attempt ADD COLUMN kept_bytes INTEGER NOT NULL DEFAULT 0;",
 };
 
 /// Files up to this size are checked whole at each start; of larger ones all that a start reads.

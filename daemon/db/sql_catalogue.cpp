@@ -56,8 +56,8 @@ SqlCatalogue::SqlCatalogue(Connection& connection)
     : by_id_(connection.prepare(select("WHERE id = ?1"))),
       load_unfinished_(connection.prepare("SELECT spec, item, body FROM job WHERE id = ?1")),
       load_finished_(connection.prepare("SELECT spec, item, body FROM finished WHERE id = ?1")),
-      attempt_(
-          connection.prepare("SELECT outcome, ended_at, again_at, ending FROM attempt WHERE job = ?1 AND attempt = ?2 LIMIT 1")),
+      attempt_(connection.prepare(
+          "SELECT outcome, ended_at, again_at, ending, kept_bytes FROM attempt WHERE job = ?1 AND attempt = ?2 LIMIT 1")),
       by_seq_(connection.prepare(select("WHERE seq > ?1 ORDER BY seq LIMIT ?2"))),
       by_user_(connection.prepare(select("WHERE uid = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2"))),
       by_label_(connection.prepare(select("WHERE label = ?4 AND seq > ?1 AND (?3 IS NULL OR uid = ?3) ORDER BY seq LIMIT ?2"))),
@@ -65,6 +65,7 @@ SqlCatalogue::SqlCatalogue(Connection& connection)
       oldest_(connection.prepare(select_aged("ORDER BY seq LIMIT ?1"))),
       oldest_plain_(connection.prepare(select_aged("WHERE keep_until IS NULL ORDER BY seq LIMIT ?1"))),
       past_own_(connection.prepare(select_aged("INDEXED BY finished_keep WHERE keep_until < ?2 ORDER BY seq LIMIT ?1"))),
+      next_own_(connection.prepare("SELECT min(keep_until) FROM finished INDEXED BY finished_keep WHERE keep_until >= ?1")),
       purged_(connection.prepare("SELECT last FROM purged WHERE first <= ?1 ORDER BY first DESC LIMIT 1")),
       spec_(connection.prepare("SELECT body, marker FROM spec WHERE id = ?1")),
       user_(connection.prepare("SELECT name FROM account WHERE uid = ?1")),
@@ -113,6 +114,7 @@ core::EndedPtr SqlCatalogue::attempt(JobId id, Attempt attempt) const {
   ended->ended_at = Time{Duration{attempt_.integer(1)}};
   ended->again_at = Time{Duration{attempt_.integer(2)}};
   ended->end = decode_end(attempt_.bytes(3), ended->ended_at);
+  ended->kept_bytes = attempt_.natural(4);
   return ended;
 }
 
@@ -165,6 +167,14 @@ std::vector<JobId> SqlCatalogue::overdue(const Retention& retention, Time now, s
   totals.jobs += totals_.jobs;
   totals.output_bytes += totals_.output_bytes;
   return those_overdue(oldest, totals, retention, now, limit);
+}
+
+std::optional<Time> SqlCatalogue::next_keep_end(Time now) const {
+  const auto here = transient_.next_keep_end(now);
+  const ResetAtEnd reset(next_own_);
+  if (!next_own_.bind(1, now.time_since_epoch().count()).step() || next_own_.is_null(0)) return here;
+  const Time stored{Duration{next_own_.integer(0)}};
+  return here ? std::min(*here, stored) : stored;
 }
 
 std::vector<Aged> SqlCatalogue::read_aged(Statement& query) {
@@ -247,9 +257,9 @@ bool SqlCatalogue::forget_transient(JobId id) {
   return transient_.get(id).presence == Presence::purged;
 }
 
-void SqlCatalogue::finished(core::FinishedPtr job) {
+void SqlCatalogue::finished(core::FinishedPtr job, std::uint64_t kept_bytes) {
   ++totals_.jobs;
-  totals_.output_bytes += kept_output_bytes(*job);
+  totals_.output_bytes += kept_bytes;
   if (job->seq <= newest_) {
     // Out of order, or once more after a rollback: it is looked for on disk, and so is all before it.
     if (job->seq > floor_) cool();

@@ -35,6 +35,7 @@ class SqlCatalogue final : public Catalogue {
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const override;
   [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const override;
+  [[nodiscard]] std::optional<Time> next_keep_end(Time now) const override;
   [[nodiscard]] bool knows_group(const std::string& group) const override;
 
   // What the writer tells.
@@ -42,7 +43,8 @@ class SqlCatalogue final : public Catalogue {
   void add_transient(core::EndedPtr attempt) { transient_.add(std::move(attempt)); }
   /// True where it is, or was, a job that is not durable.
   bool forget_transient(JobId id);
-  void finished(core::FinishedPtr job);
+  /// `kept_bytes`: of the output of all its attempts.
+  void finished(core::FinishedPtr job, std::uint64_t kept_bytes);
   void forgotten(JobId id, std::uint64_t kept_bytes);
   /// What was told since the last commit never came to be.
   void rolled_back(KeptTotals totals);
@@ -84,6 +86,7 @@ class SqlCatalogue final : public Catalogue {
   mutable Statement oldest_;
   mutable Statement oldest_plain_;
   mutable Statement past_own_;
+  mutable Statement next_own_;
   mutable Statement purged_;
   mutable Statement spec_;
   mutable Statement user_;

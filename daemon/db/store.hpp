@@ -100,6 +100,8 @@ class Store {
   virtual void ended_before(Time time, std::size_t limit, std::function<void(std::vector<JobId>)> done) = 0;
   /// The oldest finished jobs that are past a bound at `now`, at most `limit`.
   virtual void overdue(Retention retention, Time now, std::size_t limit, std::function<void(std::vector<JobId>)> done) = 0;
+  /// When the next finished job goes, at `now` or later, that says itself how long it is kept.
+  virtual void next_keep_end(Time now, std::function<void(std::optional<Time>)> done) = 0;
   /// True where the group has, or had, a finished member.
   virtual void knows_group(std::string group, std::function<void(bool)> done) = 0;
 

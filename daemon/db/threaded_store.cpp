@@ -101,6 +101,10 @@ void ThreadedStore::overdue(Retention retention, Time now, std::size_t limit, st
   ask([=](const Catalogue& catalogue) { return catalogue.overdue(retention, now, limit); }, std::move(done));
 }
 
+void ThreadedStore::next_keep_end(Time now, std::function<void(std::optional<Time>)> done) {
+  ask([now](const Catalogue& catalogue) { return catalogue.next_keep_end(now); }, std::move(done));
+}
+
 void ThreadedStore::knows_group(std::string group, std::function<void(bool)> done) {
   ask([group = std::move(group)](const Catalogue& catalogue) { return catalogue.knows_group(group); }, std::move(done));
 }

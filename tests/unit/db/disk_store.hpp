@@ -125,6 +125,9 @@ class DiskStore {
   std::vector<JobId> overdue(Retention retention, Time now, std::size_t limit) {
     return wait<std::vector<JobId>>([&](auto set) { store_->overdue(retention, now, limit, set); });
   }
+  std::optional<Time> next_keep_end(Time now) {
+    return wait<std::optional<Time>>([&](auto set) { store_->next_keep_end(now, set); });
+  }
   bool knows_group(const std::string& group) {
     return wait<bool>([&](auto set) { store_->knows_group(group, set); });
   }

@@ -93,9 +93,9 @@ class Facts {
     core::SubmitFact submit{.first = job.id, .parent = 0, .at = job.submitted_at, .user = job.user, .jobs = {}, .key = {}};
     submit.jobs.push_back({job.spec, job.item, job.index, job.executor, job.lane, {}, {}});
     const auto ended = end_of(submit, 0, 1, std::string(below(30), 'r'));
-    facts.emplace_back(core::RetryFact{std::make_shared<const core::EndedAttempt>(
-        core::EndedAttempt{job.id, newest, Outcome::failed, ended->finished_at,
-                           Time{Duration{static_cast<std::int64_t>(below(1'000'000))}}, ended->end})});
+    facts.emplace_back(core::RetryFact{std::make_shared<const core::EndedAttempt>(core::EndedAttempt{
+        job.id, newest, Outcome::failed, ended->finished_at, Time{Duration{static_cast<std::int64_t>(below(1'000'000))}},
+        ended->end, core::kept_output_bytes(ended->end, *job.spec)})});
   }
   void reserve(std::vector<core::Fact>& facts) {
     facts.emplace_back(core::ReserveFact{next_id_ + below(3), next_seq_ + below(3)});

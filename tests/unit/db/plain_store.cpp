@@ -123,16 +123,30 @@ std::vector<JobId> PlainStore::ended_before(Time time, std::size_t limit) const 
   return ids;
 }
 
+std::optional<Time> PlainStore::next_keep_end(Time now) const {
+  std::set<Time> ends;
+  for (const auto& [seq, job] : by_seq_) {
+    if (job->spec->keep) ends.insert(job->finished_at + *job->spec->keep);
+  }
+  const auto next = ends.lower_bound(now);
+  return next == ends.end() ? std::nullopt : std::optional(*next);
+}
+
 std::vector<JobId> PlainStore::overdue(const Retention& retention, Time now, std::size_t limit) const {
   std::uint64_t jobs = by_seq_.size();
   std::uint64_t bytes = 0;
-  for (const auto& [seq, job] : by_seq_) bytes += kept_output_bytes(*job);
+  const auto kept_bytes = [this](const core::FinishedJob& job) {
+    std::uint64_t sum = core::kept_output_bytes(job.end, *job.spec);
+    for (const auto& [whose, ended] : attempts_) sum += whose.first == job.id ? ended->kept_bytes : 0;
+    return sum;
+  };
+  for (const auto& [seq, job] : by_seq_) bytes += kept_bytes(*job);
   std::vector<JobId> ids;
   const auto take = [&](const core::FinishedPtr& job) {
     if (ids.size() == limit || std::ranges::find(ids, job->id) != ids.end()) return;
     ids.push_back(job->id);
     --jobs;
-    bytes -= kept_output_bytes(*job);
+    bytes -= kept_bytes(*job);
   };
   std::vector<std::pair<Time, core::FinishedPtr>> own;
   for (const auto& [seq, job] : by_seq_) {
@@ -284,6 +298,7 @@ std::string difference(DiskStore& disk, const PlainStore& model) {
   for (const auto& retention : retentions) {
     const Time now{std::chrono::seconds(model.next_seq())};
     const auto wanted = model.overdue(retention, now, 50);
+    if (disk.next_keep_end(now) != model.next_keep_end(now)) return "the next end of a keep";
     if (auto differs = compare("overdue", disk.overdue(retention, now, 50), wanted); !differs.empty()) return differs;
   }
   return {};

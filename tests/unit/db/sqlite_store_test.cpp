@@ -235,6 +235,58 @@ TEST(SqliteStore, JobsThatAreNotDurableAreMergedInAndGoWithTheProcess) {
   disk.close();
 }
 
+TEST(SqliteStore, OutputOfEarlierAttemptsIsKeptAndCounted) {
+  DiskStore disk;
+  disk.open();
+  auto spec = std::make_shared<JobSpec>(*sample_spec("x"));
+  spec->retry.max = 2;
+  const auto submit = submit_one(1, spec);
+  const auto end = end_of(submit, 0, 1, "six..\n");
+  disk.persist(submit, core::StartFact{1, 1});
+  disk.persist(core::RetryFact{std::make_shared<const core::EndedAttempt>(
+      core::EndedAttempt{1, 1, Outcome::failed, end->finished_at, end->finished_at, end->end, 100})});
+  disk.persist(core::StartFact{1, 2}, core::FinishFact{end});
+  const auto past = [&disk](std::uint64_t bytes) {
+    const Retention bound{.age = std::chrono::hours(1), .jobs = 10, .output_bytes = bytes};
+    return !disk.overdue(bound, Time{std::chrono::seconds(9)}, 9).empty();
+  };
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_FALSE(past(106));
+    EXPECT_TRUE(past(105));
+    EXPECT_EQ(disk.attempt(1, 1)->kept_bytes, 100U);
+    disk.reopen();
+  }
+  // What is forgotten is counted no more.
+  disk.persist(core::ForgetFact{{1}});
+  disk.persist(submit_one(2, sample_spec("y")), core::FinishFact{end_of(submit_one(2, sample_spec("y")), 0, 2, "six..\n")});
+  EXPECT_FALSE(past(6));
+  EXPECT_TRUE(past(5));
+  disk.close();
+}
+
+TEST(SqliteStore, WhenTheNextKeepEnds) {
+  DiskStore disk;
+  disk.open();
+  const Time start{};
+  EXPECT_EQ(disk.next_keep_end(start), std::nullopt);
+  JobId id = 1;
+  for (const int seconds : {30, 10, 20}) {
+    auto spec = std::make_shared<JobSpec>(*sample_spec("x"));
+    spec->keep = std::chrono::seconds(seconds);
+    const auto submit = submit_one(id, spec);
+    disk.persist(submit, core::FinishFact{end_of(submit, 0, id)});  // ended in second 1, 2, 3
+    ++id;
+  }
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(disk.next_keep_end(start), Time{std::chrono::seconds(12)});
+    EXPECT_EQ(disk.next_keep_end(Time{std::chrono::seconds(12)}), Time{std::chrono::seconds(12)});
+    EXPECT_EQ(disk.next_keep_end(Time{std::chrono::seconds(13)}), Time{std::chrono::seconds(23)});
+    EXPECT_EQ(disk.next_keep_end(Time{std::chrono::seconds(32)}), std::nullopt);
+    disk.reopen();
+  }
+  disk.close();
+}
+
 TEST(SqliteStore, ResultsOfSeveralUsers) {
   DiskStore disk;
   disk.open();
