@@ -86,6 +86,11 @@ void put(Encoder& to, const Run& frame) {
   to.number(static_cast<std::uint8_t>(frame.deadline.has_value()));
   if (frame.deadline) to.number(frame.deadline->time_since_epoch().count());
   to.text(frame.task);
+  to.number(static_cast<std::uint8_t>(frame.plugin.has_value()));
+  if (frame.plugin) {
+    to.text(frame.plugin->path);
+    to.text(frame.plugin->held);
+  }
   to.payload(frame.args);
 }
 void put(Encoder&, const Stop&) {}
@@ -104,6 +109,13 @@ void take(Decoder& from, Run& frame) {
   from.require(has_deadline <= 1);
   if (has_deadline == 1) frame.deadline = Time{Duration{from.number<Duration::rep>()}};
   frame.task = from.text(limits::name_bytes_max);
+  const auto has_plugin = from.number<std::uint8_t>();
+  from.require(has_plugin <= 1);
+  if (has_plugin == 1) {
+    auto& plugin = frame.plugin.emplace();
+    plugin.path = from.text(limits::path_bytes_max);
+    plugin.held = from.text(limits::path_bytes_max);
+  }
   frame.args = from.payload();
 }
 void take(Decoder&, Stop&) {}

@@ -14,6 +14,7 @@
 
 #include "common/job.hpp"
 #include "common/limits.hpp"
+#include "common/plugin_file.hpp"
 
 namespace stint::host_protocol {
 
@@ -33,6 +34,7 @@ struct Run {
   Attempt attempt = 0;
   std::optional<Time> deadline;
   std::string task;
+  std::optional<PluginFile> plugin;  ///< that the task comes from; a built-in one has none
   Payload args;
   bool operator==(const Run&) const = default;
 };
@@ -67,7 +69,7 @@ using Frame = std::variant<Run, Stop, Progress, Returned, Failed>;
 
 /// The longest frame: an inlined payload and what stands around it.
 inline constexpr std::size_t frame_bytes_max =
-    limits::shared_payload_bytes_min + limits::task_error_bytes_max + limits::name_bytes_max + 256;
+    limits::shared_payload_bytes_min + limits::task_error_bytes_max + limits::name_bytes_max + 2 * limits::path_bytes_max + 256;
 
 [[nodiscard]] std::string encode(const Frame& frame);
 [[nodiscard]] std::optional<Frame> decode(std::string_view bytes);

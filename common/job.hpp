@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/job_terms.hpp"
 #include "common/json.hpp"
 #include "common/json_map.hpp"
 #include "common/limits.hpp"
@@ -20,11 +21,6 @@
 
 namespace stint {
 
-using JobId = std::uint64_t;    ///< 1 … 2^53-1, only grows
-using Seq = std::uint64_t;      ///< completion order, 1 … 2^53-1
-using Attempt = std::uint32_t;  ///< 1 for the first run
-
-enum class ExecutorKind : std::uint8_t { process, thread, coroutine, cluster };
 enum class State : std::uint8_t { waiting, queued, running, finished };
 enum class Phase : std::uint8_t { starting, running, stopping, paused, lent };
 enum class Outcome : std::uint8_t { succeeded, failed, cancelled, timed_out, lost, expired, skipped };

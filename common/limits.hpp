@@ -79,6 +79,13 @@ inline constexpr double http_timeout_seconds_default = 30;
 inline constexpr std::size_t http_excerpt_bytes_max = 512;  ///< of the body, in the message about an unexpected status
 inline constexpr std::size_t name_lookups_max = 32;         ///< threads that ask for addresses; others stand in line
 
+// Plug-ins
+inline constexpr std::size_t plugins_max = 64;                        ///< plug-ins of a directory
+inline constexpr std::size_t plugin_tasks_max = 256;                  ///< tasks of one plug-in
+inline constexpr std::size_t task_description_bytes_max = 1U << 10U;  ///< of a task, and of a parameter
+inline constexpr std::size_t task_parameters_max = 64;                ///< that a task describes
+inline constexpr double plugin_load_seconds_max = 10;                 ///< then a plug-in that is still being loaded is refused
+
 // Wire numbers
 inline constexpr std::uint64_t id_max = (1ULL << 53U) - 1;  ///< ids, seq, tokens: exact in a double
 

@@ -1,12 +1,16 @@
 // For the author of a task: a named function with JSON arguments and a JSON result.
 //
 // A task declares where it can run by what it provides: `blocking` runs on the thread executor and, isolated from the
-// daemon, in a host process; `coroutine` runs on an io_context among thousands of others and must never block.
+// daemon, in a host process; `coroutine` runs on an io_context among thousands of others and must never block. Tasks of
+// plug-ins (plugin_api.hpp) run in hosts, and in the daemon only if they say so.
 // Failure is an exception: TaskError gives the job's `error` a kind of its own, any other std::exception has the kind
 // `exception`. Stopping is cooperative: look at `stop`, or, in a coroutine, let the cancelled await throw.
 #pragma once
 
+#include <array>
 #include <boost/asio/awaitable.hpp>
+#include <concepts>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,7 +23,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/job.hpp"
+#include "common/job_terms.hpp"
+#include "common/plugin_file.hpp"
 #include "common/time.hpp"
 
 namespace stint {
@@ -79,13 +84,27 @@ struct Task {
   /// calls it on the I/O thread as it is: a coroutine would cost more than it does. For built-in tasks only.
   bool instant = false;
 
-  /// Where it can run; the first is the default.
+  /// The blocking form of a plug-in's task may also run on the daemon's own threads, where a crash is the daemon's end and
+  /// what blocks cannot be killed. Those of built-in tasks always may.
+  bool on_threads = false;
+  /// The plug-in that it comes from, null for a built-in task. Set by whoever loads the plug-in.
+  std::shared_ptr<const PluginFile> plugin;
+
+  [[nodiscard]] bool runs_on(ExecutorKind kind) const {
+    switch (kind) {
+      case ExecutorKind::coroutine: return coroutine || instant;
+      case ExecutorKind::thread: return blocking && (!plugin || on_threads);
+      case ExecutorKind::process: return static_cast<bool>(blocking);
+      default: return false;
+    }
+  }
+  /// Where it can run; the first is the default: the cheapest for a built-in task, the safest for a plug-in's.
   [[nodiscard]] std::vector<ExecutorKind> executors() const {
+    std::array order{ExecutorKind::coroutine, ExecutorKind::thread, ExecutorKind::process};
+    if (plugin) std::swap(order.front(), order.back());
     std::vector<ExecutorKind> kinds;
-    if (coroutine || instant) kinds.push_back(ExecutorKind::coroutine);
-    if (blocking) {
-      kinds.push_back(ExecutorKind::thread);
-      kinds.push_back(ExecutorKind::process);
+    for (const ExecutorKind kind : order) {
+      if (runs_on(kind)) kinds.push_back(kind);
     }
     return kinds;
   }

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <type_traits>
 #include <vector>
@@ -35,6 +36,7 @@ template <auto Member>
 constexpr Type type_of() {
   using T = MemberType<Member>;
   if constexpr (std::is_same_v<T, std::filesystem::path>) return Type::path;
+  if constexpr (std::is_same_v<T, std::optional<std::filesystem::path>>) return Type::optional_path;
   if constexpr (std::is_same_v<T, Duration>) return Type::seconds;
   if constexpr (std::is_enum_v<T>) return Type::word;
   return Type::integer;
@@ -45,6 +47,7 @@ Value get_member(const Config& config) {
   using T = MemberType<Member>;
   const T& value = config.*Member;
   if constexpr (type_of<Member>() == Type::path) return value.string();
+  if constexpr (type_of<Member>() == Type::optional_path) return value ? value->string() : std::string{};
   if constexpr (type_of<Member>() == Type::seconds) return to_seconds(value);
   if constexpr (type_of<Member>() == Type::word) return std::string(words_of<T>()[static_cast<std::size_t>(value)]);
   if constexpr (type_of<Member>() == Type::integer) return std::uint64_t{value};
@@ -55,6 +58,10 @@ void set_member(Config& config, const Value& value) {
   using T = MemberType<Member>;
   T& member = config.*Member;
   if constexpr (type_of<Member>() == Type::path) member = std::get<std::string>(value);
+  if constexpr (type_of<Member>() == Type::optional_path) {
+    member.reset();
+    if (const auto& path = std::get<std::string>(value); !path.empty()) member = path;
+  }
   if constexpr (type_of<Member>() == Type::seconds) member = from_seconds(std::get<double>(value));
   if constexpr (type_of<Member>() == Type::integer) member = static_cast<T>(std::get<std::uint64_t>(value));
   if constexpr (type_of<Member>() == Type::word) {
@@ -107,6 +114,10 @@ constexpr std::array key_table{
     key<&Config::retention_output_bytes>(
         "retention.output_bytes", "How much output of finished jobs is kept, in bytes; the oldest goes first, with its job.", 0,
         1e15),
+    key<&Config::plugins_directory>(
+        "plugins.directory",
+        "Where plug-ins lie (docs/plugins.md): each file there that ends in .so is loaded at the start. The directory, what is "
+        "above it and the files must belong to root or to the daemon's user and be writable by nobody else."),
     key<&Config::daemon_on_stop>("daemon.on_stop",
                                  "What SIGTERM and SIGINT do to the jobs: detach: programs go on and are taken over at the next "
                                  "start; drain: run what is running and queued to its end first; cancel: stop them."),
@@ -146,6 +157,7 @@ std::string Key::expected() const {
     case Type::integer: return "an integer from " + number_text(min) + " to " + number_text(max);
     case Type::seconds: return "seconds, a number from " + number_text(min) + " to " + number_text(max);
     case Type::path: return "a path, absolute or below the current directory";
+    case Type::optional_path: return "a path, absolute or below the current directory, or \"\" for none";
     case Type::word: break;
   }
   return list_of(words);
@@ -165,8 +177,9 @@ void Key::set(Config& config, const Value& value) const {
         return set_unchecked(config, value);
       break;
     case Type::path:
+    case Type::optional_path:
       if (const auto* path = std::get_if<std::string>(&value);
-          path != nullptr && !path->empty() && path->find('\0') == std::string::npos)
+          path != nullptr && path->find('\0') == std::string::npos && (type == Type::optional_path || !path->empty()))
         return set_unchecked(config, value);
       break;
     case Type::word:

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +52,8 @@ struct Config {
 
   std::vector<PoolSpec> pools;  ///< by name; the tables [pools.NAME], which no flag and no variable sets
 
+  std::optional<std::filesystem::path> plugins_directory;  ///< absolute; none: no plug-ins
+
   OnStop daemon_on_stop = OnStop::detach;
   Duration stop_timeout = std::chrono::seconds(60);  ///< then what still runs is killed
 };
@@ -58,7 +61,7 @@ struct Config {
 /// A value as files and people write it: an integer, seconds, or text (a path or a word).
 using Value = std::variant<std::uint64_t, double, std::string>;
 
-enum class Type : std::uint8_t { integer, seconds, path, word };
+enum class Type : std::uint8_t { integer, seconds, path, optional_path, word };
 
 /// One row of the table.
 struct Key {

@@ -88,6 +88,7 @@ class Loader {
   Loaded take() {
     loaded_.config.socket = std::filesystem::absolute(loaded_.config.socket).lexically_normal();
     loaded_.config.state_dir = std::filesystem::absolute(loaded_.config.state_dir).lexically_normal();
+    if (auto& plugins = loaded_.config.plugins_directory) plugins = std::filesystem::absolute(*plugins).lexically_normal();
     return std::move(loaded_);
   }
 
@@ -202,6 +203,10 @@ class Loader {
 };
 
 }  // namespace
+
+const std::string& Loaded::origin(std::string_view name) const {
+  return origins[static_cast<std::size_t>(find_key(name) - keys().data())];
+}
 
 Environment process_environment() {
   Environment environment;

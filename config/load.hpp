@@ -9,6 +9,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.hpp"
@@ -38,6 +39,9 @@ struct Loaded {
   Config config;
   std::vector<std::string> origins;                 ///< by key, in the order of keys(): "built-in", "FILE:LINE", "--set", …
   std::map<std::string, std::string> pool_origins;  ///< by name: "FILE:LINE"
+
+  /// Where the value of the key called `name`, which there is, comes from.
+  [[nodiscard]] const std::string& origin(std::string_view name) const;
 };
 
 [[nodiscard]] Loaded load(const Options& options, const Environment& environment);

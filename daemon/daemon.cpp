@@ -45,6 +45,23 @@ TaskRegistry registered_tasks() {
   return tasks;
 }
 
+/// Fills `tasks`, and says what came of each.
+exec::Plugins load_plugins(const config::Config& config, TaskRegistry& tasks) {
+  if (!config.plugins_directory) return {};
+  exec::PluginOptions options;
+  options.directory = *config.plugins_directory;
+  options.worker_program = worker_program();
+  exec::Plugins plugins(options, tasks);
+  for (const exec::PluginState& plugin : plugins.states()) {
+    if (plugin.refused) {
+      spdlog::warn("plug-in {} is refused: {}", plugin.file, *plugin.refused);
+    } else {
+      spdlog::info("plug-in {} has {} tasks", plugin.file, plugin.tasks.size());
+    }
+  }
+  return plugins;
+}
+
 db::SqliteOptions store_options(const StateDir& state_dir) {
   db::SqliteOptions options;
   options.path = state_dir.path() / "stint.db";
@@ -53,7 +70,7 @@ db::SqliteOptions store_options(const StateDir& state_dir) {
 }
 
 EngineOptions engine_options(const config::Config& config, const StateDir& state_dir, const db::Recovered& recovered,
-                             std::string instance) {
+                             const exec::Plugins& plugins, std::string instance) {
   EngineOptions options;
   options.core.slots = {config.process_slots, config.process_hosts, config.thread_threads, config.coroutine_slots};
   options.core.ageing = config.scheduling_ageing;
@@ -65,6 +82,7 @@ EngineOptions engine_options(const config::Config& config, const StateDir& state
   options.core.reclaim = config.lease_reclaim;
   options.instance = std::move(instance);
   options.output_dir = state_dir.output();
+  options.plugins = plugins.states();
   return options;
 }
 
@@ -107,11 +125,12 @@ api::Options server_options(const config::Config& config) {
 Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const std::string& instance)
     : config_(config),
       state_dir_(state_dir),
-      tasks_(registered_tasks()),
       workers_(io_, worker_program(), state_dir.path(), log_warning),
+      tasks_(registered_tasks()),
+      plugins_(load_plugins(config, tasks_)),
       store_([this](std::function<void()> work) { boost::asio::post(io_, std::move(work)); }, store_options(state_dir)),
       recovered_(store_.recover()),
-      engine_(io_, store_, tasks_, engine_options(config, state_dir, recovered_, instance)),
+      engine_(io_, store_, tasks_, engine_options(config, state_dir, recovered_, plugins_, instance)),
       retention_(io_, store_, engine_.feed(), {config.retention_age, config.retention_jobs, config.retention_output_bytes},
                  [this](std::vector<JobId> ids) { engine_.forget(std::move(ids)); }),
       sweep_(

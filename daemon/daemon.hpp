@@ -17,6 +17,7 @@
 #include "daemon/engine.hpp"
 #include "daemon/exec/coroutine_executor.hpp"
 #include "daemon/exec/host_executor.hpp"
+#include "daemon/exec/plugins.hpp"
 #include "daemon/exec/pool_executor.hpp"
 #include "daemon/exec/process_executor.hpp"
 #include "daemon/exec/thread_executor.hpp"
@@ -49,8 +50,9 @@ class Daemon {
   const config::Config& config_;
   const StateDir& state_dir_;
   boost::asio::io_context io_{1};
-  TaskRegistry tasks_;
   exec::ZygoteWorkers workers_;  // before whatever has a thread
+  TaskRegistry tasks_;
+  exec::Plugins plugins_;
   db::SqliteStore store_;
   db::Recovered recovered_;  // empty once it is handed on
   Engine engine_;

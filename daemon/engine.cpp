@@ -441,10 +441,16 @@ void Engine::offload(std::function<void()> work, std::function<void()> done) { o
 // ---- figures
 
 nlohmann::json Engine::info() const {
+  auto plugins = nlohmann::json::array();
+  for (const exec::PluginState& plugin : options_.plugins) {
+    auto& row = plugins.emplace_back(nlohmann::json{{"file", json::to_utf8(plugin.file)}, {"tasks", plugin.tasks}});
+    if (plugin.refused) row["refused"] = *plugin.refused;
+  }
   return {{"instance", options_.instance},
           {"state_dir", options_.output_dir.parent_path().string()},
           {"started_at", to_seconds(started_at_.time_since_epoch())},
           {"executors", {"process", "thread", "coroutine"}},
+          {"plugins", std::move(plugins)},
           {"tree_kill", "scan"}};
 }
 

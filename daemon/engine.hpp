@@ -20,6 +20,7 @@
 #include "daemon/core/scheduler.hpp"
 #include "daemon/db/store.hpp"
 #include "daemon/exec/executor.hpp"
+#include "daemon/exec/plugins.hpp"
 #include "daemon/exec/pool_executor.hpp"
 #include "daemon/feed/asio_timers.hpp"
 #include "daemon/feed/exchange.hpp"
@@ -32,8 +33,9 @@ namespace stint {
 /// What the engine needs to know of the daemon around it.
 struct EngineOptions {
   core::Config core;
-  std::string instance;              ///< names this run of the daemon
-  std::filesystem::path output_dir;  ///< where kept output lies that is too large to travel
+  std::string instance;                    ///< names this run of the daemon
+  std::filesystem::path output_dir;        ///< where kept output lies that is too large to travel
+  std::vector<exec::PluginState> plugins;  ///< for daemon.info
 };
 
 [[nodiscard]] inline Error no_such_job(JobId id) { return {ErrorKind::not_found, "no job " + std::to_string(id)}; }

@@ -15,6 +15,7 @@
 #include "config/load.hpp"
 #include "config/options.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/exec/plugins.hpp"
 #include "daemon/host/logging.hpp"
 
 namespace {
@@ -44,6 +45,14 @@ void open_standard_descriptors() {
   if (fd > STDERR_FILENO) ::close(fd);
 }
 
+/// A directory that others could write to is as wrong as one that is not there. What is wrong with a plug-in ends no start.
+void check_plugin_directory(const config::Loaded& loaded) {
+  if (!loaded.config.plugins_directory) return;
+  if (const auto why = exec::why_no_plugin_directory(*loaded.config.plugins_directory)) {
+    throw config::ConfigError(loaded.origin("plugins.directory") + ": 'plugins.directory': " + *why);
+  }
+}
+
 int serve(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
   const std::string instance = boost::uuids::to_string(boost::uuids::random_generator()());
@@ -62,6 +71,7 @@ int start(int argc, char** argv) {
   const auto& options = std::get<config::Options>(parsed);
   const config::Loaded loaded = config::load(options, config::process_environment());
   if (options.print_config) return say(exit_code::ok, config::print(loaded));
+  check_plugin_directory(loaded);
   if (options.check_config) return say(exit_code::ok, "the configuration is right\n");
   return serve(loaded.config);
 }

@@ -20,6 +20,8 @@ std::string executors(const nlohmann::json& task) {
   return text;
 }
 
+std::string plugin(const nlohmann::json& task) { return text_at(task, "plugin"); }
+
 /// "seconds, [step]": optional ones in brackets.
 std::string parameters(const nlohmann::json& task) {
   std::string text;
@@ -30,8 +32,8 @@ std::string parameters(const nlohmann::json& task) {
   return text;
 }
 
-constexpr std::array table{Column{"TASK", name}, Column{"ON", executors}, Column{"ARGUMENTS", parameters},
-                           Column{"DESCRIPTION", description}};
+constexpr std::array table{Column{"TASK", name}, Column{"ON", executors}, Column{"PLUG-IN", plugin},
+                           Column{"ARGUMENTS", parameters}, Column{"DESCRIPTION", description}};
 
 class Tasks : public Action {
  public:

@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "common/task_info.hpp"
 #include "daemon/api/methods.hpp"
 
 namespace stint::api {
@@ -14,7 +15,9 @@ constexpr std::array table{
     method<Nothing, on_daemon_info>(
         "daemon.info", reads, "What this daemon is and what it can do.",
         "`name`, `version`, `protocol`, `instance` (of this run), `pid`, `started_at`, `state_dir`, `executors`, `bounds`, "
-        "`capabilities` (the methods that it serves), `tree_kill` (`cgroup`, `scan`)"),
+        "`capabilities` (the methods that it serves), `tree_kill` (`cgroup`, `scan`), `plugins`: for each file its `file`, its "
+        "`tasks` "
+        "and, where it is not used, why it was `refused`"),
     method<Nothing, on_daemon_stats>(
         "daemon.stats", reads, "How it does.",
         "counts by state, outcome, executor and queue; rates; latency quantiles; store, connections"),
@@ -33,8 +36,11 @@ constexpr std::array table{
                                                 "runs what is here and takes nothing new; `cancel` stops it.",
                                                 "`{}`: it has begun"),
     method<Nothing, on_discover>("rpc.discover", reads, "This table as an OpenRPC document.", "an OpenRPC document"),
-    method<Nothing, on_task_list>("task.list", reads, "The registered tasks.",
-                                  "`tasks`: a list of `name`, `description`, `executors`, `parameters`"),
+    method<Nothing, on_task_list>(
+        "task.list", reads,
+        "The registered tasks. The first of `executors` is the default; `plugin` is the file name of the "
+        "plug-in that a task comes from, and absent for a built-in one.",
+        "", answer_schema<TaskListAnswer>),
 
     method<SubmitRequest, on_submit>("job.submit", mutates | submits, "Takes a job; answered when it is on disk.", "",
                                      answer_schema<SubmitAnswer>),

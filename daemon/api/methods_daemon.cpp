@@ -1,6 +1,7 @@
 // The daemon itself: what it is, how it does, what it offers, and its end.
 #include <unistd.h>
 
+#include "common/task_info.hpp"
 #include "daemon/api/methods.hpp"
 
 namespace stint::api {
@@ -79,18 +80,9 @@ Reply on_daemon_shutdown(Context& context, protocol::ShutdownRequest&& request) 
 Reply on_discover(Context&, protocol::Nothing&&) { return document(openrpc_document()); }
 
 Reply on_task_list(Context& context, protocol::Nothing&&) {
-  auto tasks = nlohmann::json::array();
-  for (const auto& [name, task] : context.backend.tasks().all()) {
-    auto executors = nlohmann::json::array();
-    for (const auto kind : task.executors()) executors.push_back(std::string(json::enum_name(kind)));
-    auto parameters = nlohmann::json::array();
-    for (const auto& one : task.parameters) {
-      parameters.push_back(
-          {{"name", one.name}, {"type", one.type}, {"description", one.description}, {"required", one.required}});
-    }
-    tasks.push_back({{"name", name}, {"description", task.description}, {"executors", executors}, {"parameters", parameters}});
-  }
-  return document({{"tasks", tasks}});
+  TaskListAnswer answer;
+  for (const auto& [name, task] : context.backend.tasks().all()) answer.tasks.push_back(describe_task(task));
+  return reply(answer);
 }
 
 }  // namespace stint::api

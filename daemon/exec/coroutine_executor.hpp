@@ -37,7 +37,7 @@ class CoroutineExecutor final : public TaskExecutor {
   };
 
   [[nodiscard]] RunPtr make_run(Order order, const Task* task) const override;
-  [[nodiscard]] bool can_run(const Task& task) const override { return task.coroutine || task.instant; }
+  [[nodiscard]] bool can_run(const Task& task) const override { return task.runs_on(ExecutorKind::coroutine); }
   void launch(const RunPtr& run) override;
   void ask_to_stop(const RunPtr& run) override;
   void release(std::function<void()> done) override;

@@ -183,6 +183,7 @@ void HostExecutor::send_run(const HostPtr& host, const HostRunPtr& run, Payload 
   const Time now = wall_now();
   if (run->order.spec->timeout) frame.deadline = now + *run->order.spec->timeout;
   frame.task = run->task->name;
+  if (run->task->plugin) frame.plugin = *run->task->plugin;
   frame.args = std::move(args);
   host->link->send(frame, std::move(file));
   began(run, {now, host->link->name(), {}});

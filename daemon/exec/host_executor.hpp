@@ -42,7 +42,7 @@ class HostExecutor final : public TaskExecutor {
   using HostPtr = std::shared_ptr<Host>;
 
   [[nodiscard]] RunPtr make_run(Order order, const Task* task) const override;
-  [[nodiscard]] bool can_run(const Task& task) const override { return static_cast<bool>(task.blocking); }
+  [[nodiscard]] bool can_run(const Task& task) const override { return task.runs_on(ExecutorKind::process); }
   void launch(const RunPtr& run) override;
   void ask_to_stop(const RunPtr& run) override;
   void on_grace_over(const RunPtr& run) override;

@@ -38,7 +38,7 @@ class ThreadExecutor final : public TaskExecutor {
   };
 
   [[nodiscard]] RunPtr make_run(Order order, const Task* task) const override;
-  [[nodiscard]] bool can_run(const Task& task) const override { return static_cast<bool>(task.blocking); }
+  [[nodiscard]] bool can_run(const Task& task) const override { return task.runs_on(ExecutorKind::thread); }
   void launch(const RunPtr& run) override;
   void ask_to_stop(const RunPtr& run) override;
   void release(std::function<void()> done) override;

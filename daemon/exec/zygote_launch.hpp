@@ -1,4 +1,5 @@
-// Starts the zygote, the only process that the daemon itself ever starts, through Boost.Process v2.
+// Starts the zygote, the only process that the daemon itself starts (but for the probes of plug-ins before it serves), through
+// Boost.Process v2.
 //
 // To be called before the daemon has threads; later only to replace a zygote that was killed. The child inherits one
 // end of a socket pair and nothing else (it closes the rest). Throws Error `unavailable` that names what is missing.

@@ -7,17 +7,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <map>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "common/error.hpp"
 #include "common/fd_message.hpp"
 #include "common/host_protocol.hpp"
+#include "common/plugin.hpp"
 #include "common/progress_cell.hpp"
 #include "common/shared_payload.hpp"
 #include "common/task_run.hpp"
@@ -177,8 +182,23 @@ class Host {
     }
   }
 
+  /// Null where there is no such task. Loads its plug-in, where it has one and this is the first task of that one here: so a
+  /// plug-in that crashes in its constructors takes a task of its own with it. Throws PluginRefused.
+  const Task* find(const host_protocol::Run& run) {
+    if (!run.plugin) return tasks_.find(run.task);
+    auto& tasks = plugin_tasks_[run.plugin->held];
+    if (tasks.empty()) tasks = load_plugin(std::make_shared<const PluginFile>(*run.plugin)).tasks;
+    const auto found = std::ranges::find(tasks, run.task, &Task::name);
+    return found == tasks.end() ? nullptr : &*found;
+  }
+
   TaskEnding run(Work& work) {
-    const Task* task = tasks_.find(work.run.task);
+    const Task* task = nullptr;
+    try {
+      task = find(work.run);
+    } catch (const PluginRefused& refused) {
+      return task_failed("plugin", work.run.plugin->path + ": " + refused.what());
+    }
     if (task == nullptr || !task->blocking) {
       return task_failed("unknown_task", "the host process knows no task '" + work.run.task + "' that it can run");
     }
@@ -230,12 +250,15 @@ class Host {
     }
   }
 
-  UniqueFd connection_;  // blocking
-  UniqueFd wake_;        // the task has reported progress
-  const TaskRegistry& tasks_;
+  UniqueFd connection_;        // blocking
+  UniqueFd wake_;              // the task has reported progress
+  const TaskRegistry& tasks_;  // built in
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::shared_ptr<Work> work_;  // null while idle
+
+  // The second thread's.
+  std::map<std::string, std::vector<Task>> plugin_tasks_;  // of the plug-ins that were loaded, by PluginFile::held
 
   // The main thread's.
   bool progress_due_ = false;

@@ -1,6 +1,7 @@
 // stint-worker: the child processes of stintd. Started by the daemon only, as `stint-worker zygote FD STATE-DIR`.
 //
-// FD is the control socket, inherited. The process becomes the zygote; runners and hosts are its forks.
+// FD is the control socket, inherited. The process becomes the zygote; runners and hosts are its forks. As `stint-worker plugin
+// PATH HELD` it tells what a plug-in holds.
 #include <sys/socket.h>
 
 #include <charconv>
@@ -10,6 +11,7 @@
 #include "common/task_api.hpp"
 #include "daemon/tasks/builtin.hpp"
 #include "daemon/worker/host.hpp"
+#include "daemon/worker/plugin_probe.hpp"
 #include "daemon/worker/process_setup.hpp"
 #include "daemon/worker/runner.hpp"
 #include "daemon/worker/zygote.hpp"
@@ -33,6 +35,7 @@ bool is_packet_socket(int fd) {
 
 int main(int argc, char** argv) {
   constexpr int wrong_usage = 64;
+  if (argc == 4 && std::string_view(argv[1]) == "plugin") stint::worker::plugin_probe_main(argv[2], argv[3]);
   int fd = -1;
   if (argc == 4 && std::string_view(argv[1]) == "zygote") std::from_chars(argv[2], argv[2] + std::strlen(argv[2]), fd);
   if (fd < 3 || !is_packet_socket(fd)) {

@@ -34,7 +34,8 @@ LAYERS = {
 LIBRARIES = [
     (re.compile(r"sqlite3\.h|SQLiteCpp"), ["daemon/db", "tests"]),
     (re.compile(r"spdlog/"), ["daemon/host", "daemon/api", "daemon/exec", "daemon", "tests"]),
-    (re.compile(r"boost/asio"), ["common/task_api.hpp", "common/task_run.hpp", "common/task_run.cpp", "daemon", "tests"]),
+    (re.compile(r"boost/asio"), ["common/task_api.hpp", "common/task_run.hpp", "common/task_run.cpp", "common/plugin_api.hpp", "daemon", "tests"]),
+    (re.compile(r"boost/dll"), ["common/plugin.cpp"]),
     (re.compile(r"CLI/"), ["config", "client", "tests"]),
     (re.compile(r"toml\+\+"), ["config", "client"]),
 ]
