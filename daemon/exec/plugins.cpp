@@ -126,7 +126,7 @@ std::vector<std::string> Plugins::add(const std::filesystem::path& path, const P
 }
 
 std::shared_ptr<const PluginFile> Plugins::hold(const std::filesystem::path& path) {
-  if (auto why = why_untrusted(path, ::geteuid())) throw PluginRefused(std::move(*why));
+  if (auto why = why_untrusted(path, ::geteuid())) throw PluginRefused(*why);
   std::error_code error;
   const std::filesystem::path real = std::filesystem::canonical(path, error);
   // Whatever it is, opening it must not wait.
@@ -134,7 +134,7 @@ std::shared_ptr<const PluginFile> Plugins::hold(const std::filesystem::path& pat
   if (!fd) throw PluginRefused("it cannot be opened: " + std::generic_category().message(error ? error.value() : errno));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) throw PluginRefused("it is not a regular file");
-  const auto file = std::make_shared<const PluginFile>(
+  auto file = std::make_shared<const PluginFile>(
       PluginFile{real.string(), "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd.get())});
   held_.push_back(std::move(fd));
   return file;
