@@ -18,7 +18,7 @@
 
 namespace stint::host_protocol {
 
-inline constexpr std::uint8_t version = 1;
+inline constexpr std::uint8_t version = 2;
 
 /// JSON text: in the frame, beside it as a sealed memory file, or none.
 struct Payload {

@@ -96,10 +96,11 @@ std::vector<Frame> all() {
   const Payload inlined{Payload::Kind::inlined, R"({"a":1})", 0};
   const Payload shared{Payload::Kind::shared, {}, 12U << 20U};
   const Payload longest{Payload::Kind::inlined, std::string(limits::shared_payload_bytes_min, 'x'), 0};
-  return {Run{limits::id_max, 3, Time{Duration{17}}, "task", inlined},
-          Run{1, 1, std::nullopt, std::string(limits::name_bytes_max, 't'), Payload{}},
-          Run{1, 1, std::nullopt, "t", shared},
-          Run{1, 1, std::nullopt, "t", longest},
+  const PluginFile longest_path{std::string(limits::path_bytes_max, 'p'), std::string(limits::path_bytes_max, 'h')};
+  return {Run{limits::id_max, 3, Time{Duration{17}}, "task", {}, inlined},
+          Run{1, 1, std::nullopt, std::string(limits::name_bytes_max, 't'), {}, Payload{}},
+          Run{1, 1, std::nullopt, "t", PluginFile{"/a.so", "/proc/1/fd/3"}, shared},
+          Run{1, 1, std::nullopt, std::string(limits::name_bytes_max, 't'), longest_path, longest},
           Stop{7, 8},
           Progress{1, 2, 1.0, std::string(limits::progress_text_bytes_max, 'p')},
           Returned{1, 2, inlined},
@@ -131,7 +132,10 @@ TEST(HostProtocol, RefusesEveryOtherLength) {
 
 TEST(HostProtocol, RefusesWhatIsPastABound) {
   using namespace host_protocol;
-  EXPECT_FALSE(decode(encode(host_protocol::Run{1, 1, {}, std::string(limits::name_bytes_max + 1, 't'), {}})).has_value());
+  EXPECT_FALSE(decode(encode(host_protocol::Run{1, 1, {}, std::string(limits::name_bytes_max + 1, 't'), {}, {}})).has_value());
+  const std::string path(limits::path_bytes_max + 1, 'p');
+  EXPECT_FALSE(decode(encode(host_protocol::Run{1, 1, {}, "t", PluginFile{path, "h"}, {}})).has_value());
+  EXPECT_FALSE(decode(encode(host_protocol::Run{1, 1, {}, "t", PluginFile{"p", path}, {}})).has_value());
   EXPECT_FALSE(decode(encode(Progress{1, 1, 0.5, std::string(limits::progress_text_bytes_max + 1, 'p')})).has_value());
   EXPECT_FALSE(decode(encode(Progress{1, 1, 1.5, ""})).has_value());
   EXPECT_FALSE(decode(encode(Progress{1, 1, std::numeric_limits<double>::quiet_NaN(), ""})).has_value());
