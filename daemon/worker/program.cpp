@@ -327,6 +327,7 @@ bool Program::streams_at_end() const {
 }
 
 void Program::read(const ReadOutput& question) {
+  if (question.wait) settle();
   if (!answer(question, !question.wait)) parked_.push_back(question);
 }
 

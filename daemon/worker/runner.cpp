@@ -52,9 +52,9 @@ constexpr Clock::duration report_delay = 5ms;
 /// Connections that have not said who they are. One more pushes out the oldest.
 constexpr std::size_t callers_max = 8;
 
-/// A program that is over sooner costs no watch on its pipes and no word of its start. Short beside what a person, or
-/// the buffer of a pipe, notices.
-constexpr Clock::duration settle_delay = 1ms;
+/// A program that is over sooner, and whose output nobody follows, costs no watch on its pipes and no word of its start. Longer
+/// than a small program takes where all processors are busy; a large output waits so long once, when it has filled its pipe.
+constexpr Clock::duration settle_delay = 4ms;
 
 /// From when on the output of a program lies on disk, however little it is: it is to outlive its runner.
 constexpr Clock::duration write_out_delay = 1s;
