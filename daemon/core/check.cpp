@@ -124,6 +124,8 @@ void Scheduler::check() const {
     lane.unbegun += unbegun ? 1 : 0;
     lane.limited_unbegun += unbegun && job.limited ? 1 : 0;
     if (unbegun != permits.unbegun.contains(s.place(job))) wrong(job, "its place among those not begun is wrong");
+    const bool wanted_back = unbegun && running.recalled && job.lane == Lane::pool;
+    if (wanted_back != permits.wanted_back.contains(s.place(job))) wrong(job, "its place among those wanted back is wrong");
     lane.lent += running.lenders > 0 ? 1 : 0;
     if (running.phase == Phase::lent && running.lenders == 0) wrong(job, "is shown as lent and waits for nothing");
     derived.stopping += running.phase == Phase::stopping ? 1 : 0;
@@ -156,7 +158,8 @@ void Scheduler::check() const {
     }
     const Line* line = permits.next(s.starts_held);
     if (line != nullptr && !s.table.find(line->front().id)->spec) line = permits.next(true);
-    const bool startable = line != nullptr && (!s.table.find(line->front().id)->limited || permits.slot_free());
+    const bool startable =
+        line != nullptr && !permits.waits_for_recall(*line) && (!s.table.find(line->front().id)->limited || permits.slot_free());
     if (permits.any_free() && startable && s.starts_allowed()) throw std::logic_error("a slot is idle while a job waits for it");
   });
   std::as_const(s.pools).each([&](const PoolLane& pool) {

@@ -31,6 +31,7 @@ struct Permits {
   std::optional<Time> stall_at;       ///< when it is looked whether starts ahead wait in vain
   std::uint64_t stall_number = 0;     ///< of that alarm
   std::set<Place> unbegun;            ///< started and not begun; empty without a pace
+  std::set<Place> wanted_back;        ///< of `unbegun`, in the lane of a pool: recalled, and neither back nor begun
   std::uint64_t doomed = 0;           ///< in no line any more, and not ended yet
   std::uint64_t parked = 0;           ///< in no line yet: they lack a permit
   std::uint64_t limited_unbegun = 0;  ///< of `unbegun`, those that hold permits
@@ -50,6 +51,10 @@ struct Permits {
   }
   /// Nothing is started ahead while somebody who holds permits has not begun: it would hold them and wait for a slot.
   [[nodiscard]] bool any_free() const { return used < capacity + (limited_unbegun > 0 ? 0 : allowance); }
+  /// One runner takes all messages of a pool, in turn: who stands behind those that are on their way back would overtake them.
+  [[nodiscard]] bool waits_for_recall(const Line& line) const {
+    return !wanted_back.empty() && *wanted_back.begin() < line.front();
+  }
   [[nodiscard]] bool slot_free() const { return used < capacity; }
   /// How many were started for whom there is no slot yet: the last of `unbegun`. Still queued for everybody outside.
   [[nodiscard]] std::uint64_t ahead() const {

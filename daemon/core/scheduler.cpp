@@ -62,8 +62,9 @@ void Scheduler::on_started(JobId id, Attempt attempt, Time at, std::string worke
   Job* const job = s.running(id, attempt);
   if (job == nullptr || std::get<Running>(job->state).run.started_at) return;
   Step step(at, s.newest_persist, out);
+  const bool held_others = job->limited || std::get<Running>(job->state).recalled;
   s.begin(step, *job, at, std::move(worker), pid);
-  if (job->limited) s.fill(step, s.lane(*job));  // others may be started ahead again
+  if (held_others) s.fill(step, s.lane(*job));
 }
 
 void Scheduler::on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out) {

@@ -26,6 +26,7 @@ void Scheduler::State::leave_slot(Step& step, Job& job) {
   }
   if (permits.pace && !state.run.started_at) {
     permits.unbegun.erase(place(job));
+    permits.wanted_back.erase(place(job));
     if (job.limited) --permits.limited_unbegun;
   }
   stand_apart_no_more(job);
@@ -51,6 +52,7 @@ bool Scheduler::State::recall(Step& step, JobId id) {
   auto& state = std::get<Running>(job.state);
   if (state.recalled || state.stop != StopCause::none) return false;
   state.recalled = true;
+  if (job.lane == Lane::pool) lane(job).wanted_back.insert(place(job));
   step.emit(Recall{state.after, job.lane, job.id, job.attempt});
   return true;
 }
@@ -102,7 +104,7 @@ void Scheduler::State::give_slots(Step& step, Permits& permits) {
   if (!admission.changes.empty()) apply_permits(step);
   while (permits.any_free()) {
     Line* const line = next_line(permits);
-    if (line == nullptr) break;
+    if (line == nullptr || permits.waits_for_recall(*line)) break;
     Job* const job = table.find(line->front().id);
     if (job->limited && !permits.slot_free()) break;
     if (job->durable && line != &permits.inner) permits.window.left(line->front());

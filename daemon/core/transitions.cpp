@@ -175,6 +175,7 @@ void Scheduler::State::begin(Step& step, Job& job, Time at, std::string worker, 
   auto& state = std::get<Running>(job.state);
   Permits& permits = lane(job);
   permits.unbegun.erase(place(job));
+  permits.wanted_back.erase(place(job));
   if (permits.pace && job.limited) --permits.limited_unbegun;
   permits.last_begun = std::max(permits.last_begun, at);
   state.run.started_at = at;

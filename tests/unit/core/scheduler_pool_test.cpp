@@ -180,5 +180,40 @@ TEST_F(PoolTest, ComesBackWithItsJobs) {
   EXPECT_EQ(effects<Start>()[0].attempt, 1U);
 }
 
+TEST_F(PoolTest, NobodyOvertakesThoseThatAreCalledBack) {
+  Config config = slots(1);
+  config.turnaround = 1ms;
+  make(config);
+  set(pool("a", 1));
+  const JobId quick = send("a");
+  started(quick);
+  ended(quick, exited(0));
+  durable();
+  const JobId first = send("a", 200);
+  const std::size_t ahead = effects<Start>().size();
+  ASSERT_GT(ahead, 2U);
+  ASSERT_LT(ahead, 200U);
+  started(first);
+  EndReport quickly = exited(0);
+  quickly.finished_at = now_;
+  timer();  // and only now it is told
+  ASSERT_EQ(effects<Recall>().size(), ahead - 1);
+  ended(first, quickly);
+  EXPECT_TRUE(effects<Start>().empty()) << "it would be in the runner's hands before those that come back";
+  out_.clear();
+  scheduler_->on_returned(first + 1, 1, now_, out_);
+  scheduler_->check();
+  ASSERT_EQ(effects<Start>().size(), 1U);
+  EXPECT_EQ(effects<Start>()[0].id, first + 1);
+  // One may have begun before its recall was read.
+  for (JobId id = first + 2; id + 1 < first + ahead; ++id) {
+    scheduler_->on_returned(id, 1, now_, out_);
+    scheduler_->check();
+  }
+  started(first + ahead - 1);
+  EXPECT_FALSE(effects<Start>().empty());
+  EXPECT_EQ(effects<Start>()[0].id, first + ahead) << "nobody is on the way back any more";
+}
+
 }  // namespace
 }  // namespace stint::core
