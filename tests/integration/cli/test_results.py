@@ -41,7 +41,7 @@ def test_unknown_jobs_are_66(cli):
 
 def test_results_of_a_group_in_both_orders(cli):
     for wait in ("0.5", "0.1", "0.3"):
-        submit(cli, "--group", "order", "--name", wait, "sleep", wait)
+        submit(cli, "--group", "order", "--name", wait, "sleep", str(seconds(float(wait))))
     assert cli.out("results", "--group", "order", "--format", "{name}").split() == ["0.1", "0.3", "0.5"]
     assert cli.out("results", "--group", "order", "-k", "--format", "{name}").split() == ["0.5", "0.1", "0.3"]
     first = json.loads(cli.out("results", "--group", "order", "--jsonl").splitlines()[0])
