@@ -229,6 +229,7 @@ class Daemon:
         self.log = self.home / "stderr"
         self.binaries = Path(binaries or BIN)
         self.clients = []
+        self.orphans = set()  # of daemons that were killed: they end by themselves, or serve the next one
         self.open_files = open_files
         self.environment = environment
         self.arguments = ["--state-dir", str(self.state), "--socket", str(self.socket), *flags]
@@ -264,6 +265,7 @@ class Daemon:
         """kill -9: it is dead when this returns; what outlives it goes on."""
         self.process.kill()
         self.process.wait()
+        self.orphans |= self.processes()
 
     def restart(self):
         """Another daemon on the same state; the one that is there, if any, is killed."""
@@ -355,6 +357,8 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 code = "no end after the order to stop"
         text = self.log.read_text(errors="replace")
+        with contextlib.suppress(AssertionError):
+            until(lambda: not self.orphans & self.processes(), 5)
         left = {pid: command_line(pid) for pid in self.processes()}
         socket_left = self.socket.exists()
         self.destroy()
