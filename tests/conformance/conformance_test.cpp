@@ -143,7 +143,7 @@ TEST_P(Conformance, HugeResult) {
 TEST_P(Conformance, OrderOfCompletion) {
   // One at a time is known to run before the next starts, so a late start cannot turn the order round.
   std::vector<JobId> ids;
-  for (const double seconds : {1.0, 0.2, 0.6, 0.4, 0.8}) {
+  for (const double seconds : {2.0, 0.4, 1.2, 0.8, 1.6}) {
     ids.push_back(bench.start(subject.sleeps(seconds)));
   }
   ASSERT_TRUE(bench.wait_ends(5));
