@@ -103,8 +103,8 @@ TEST(NameLookup, AnAddressIsNotLookedUp) {
 
 TEST(NameLookup, TheSystemsAnswer) {
   NameLookup lookup;
-  const std::string localhost = found(lookup, "localhost");
-  EXPECT_TRUE(localhost == "127.0.0.1" || localhost == "::1") << localhost;
+  // Every system knows it (inet_aton), also one without /etc/hosts.
+  EXPECT_EQ(found(lookup, "127.1"), "127.0.0.1");
   const std::string none = found(lookup, "a..b");
   EXPECT_NE(none.find("ame"), std::string::npos) << none;
 }
