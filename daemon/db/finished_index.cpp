@@ -8,6 +8,7 @@ void FinishedIndex::add(core::FinishedPtr job) {
   output_bytes_ += kept_bytes(*job);
   if (job->spec->group) groups_[*job->spec->group].seqs.push_back(job->seq);
   if (job->user) users_[job->user->uid].seqs.push_back(job->seq);
+  if (job->spec->keep) keep_ends_.emplace(job->finished_at + *job->spec->keep, job->seq);
   by_seq_.insert(job->seq, job);
   const JobId id = job->id;
   unfinished_.erase(id);
@@ -43,6 +44,7 @@ core::FinishedPtr FinishedIndex::take(JobId id, bool remember_group) {
   if (!job) return job;
   output_bytes_ -= kept_bytes(*job);
   by_seq_.take(job->seq);
+  if (job->spec->keep) keep_ends_.erase({job->finished_at + *job->spec->keep, job->seq});
   if (job->spec->group) drop_from(groups_, *job->spec->group, remember_group);
   if (job->user) drop_from(users_, job->user->uid, remember_group);
   return job;
@@ -111,14 +113,8 @@ std::vector<JobId> FinishedIndex::overdue(const Retention& retention, Time now, 
 }
 
 std::optional<Time> FinishedIndex::next_keep_end(Time now) const {
-  std::optional<Time> next;
-  by_seq_.each_after(0, [&](Seq, const core::FinishedPtr& job) {
-    if (!job->spec->keep) return true;
-    const Time end = job->finished_at + *job->spec->keep;
-    if (end >= now && (!next || end < *next)) next = end;
-    return true;
-  });
-  return next;
+  const auto next = keep_ends_.lower_bound({now, 0});
+  return next == keep_ends_.end() ? std::nullopt : std::optional(next->first);
 }
 
 std::vector<Aged> FinishedIndex::oldest(std::size_t limit) const {
@@ -126,7 +122,8 @@ std::vector<Aged> FinishedIndex::oldest(std::size_t limit) const {
 }
 
 Oldest FinishedIndex::oldest_of_each(Time now, std::size_t limit) const {
-  return {.own = first(limit,
+  const bool any_over = !keep_ends_.empty() && keep_ends_.begin()->first < now;
+  return {.own = first(any_over ? limit : 0,
                        [now](const core::FinishedJob& job) { return job.spec->keep && job.finished_at + *job.spec->keep < now; }),
           .all = oldest(limit),
           .plain = first(limit, [](const core::FinishedJob& job) { return !job.spec->keep; })};

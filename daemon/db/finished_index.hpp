@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -74,6 +75,7 @@ class FinishedIndex final : public Catalogue {
   std::map<std::pair<JobId, Attempt>, core::EndedPtr> attempts_;
   std::unordered_map<JobId, core::LoadedSpec> unfinished_;
   IdSet forgotten_;
+  std::set<std::pair<Time, Seq>> keep_ends_;  // of those that say themselves how long they are kept
   std::uint64_t output_bytes_ = 0;
 };
 
