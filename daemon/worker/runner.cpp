@@ -184,6 +184,7 @@ class Runner final : public PoolHost {
   Timer spill_timer_{loop_, [this] { spill_unrecorded(); }};
   std::unique_ptr<Watch> child_watch_;
   std::unique_ptr<Watch> listen_watch_;
+  std::unique_ptr<Watch> parent_watch_;  // until the first daemon comes
 };
 
 bool is_spilled(const RunEnded& ended) {
@@ -205,6 +206,7 @@ Runner::Runner(WorkerPlace place, Adopter& adopter)
       child_signals_(child_signal_fd()) {
   child_watch_ = std::make_unique<Watch>(loop_, child_signals_.get(), EPOLLIN, [this](std::uint32_t) { on_child_signal(); });
   listen_watch_ = std::make_unique<Watch>(loop_, place_.listener.get(), EPOLLIN, [this](std::uint32_t) { on_connect(); });
+  parent_watch_ = std::make_unique<Watch>(loop_, place_.parent.get(), EPOLLIN, [this](std::uint32_t) { given_up_ = true; });
   connect_timer_.arm_in(connect_deadline);
 }
 
@@ -314,6 +316,8 @@ void Runner::on_hello(Peer& peer, const FrameView& frame) {
   hello_ = std::move(hello);
   daemon_ = &peer;
   connect_timer_.cancel();
+  parent_watch_.reset();
+  place_.parent.reset();
   spill_timer_.cancel();
   free_slots_ = 0;
   peer.link.set_epoch(hello_.epoch);

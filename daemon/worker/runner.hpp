@@ -18,6 +18,7 @@ struct WorkerPlace {
   std::string folder;  ///< STATE/workers/NAME
   UniqueFd lock;       ///< held for the worker's whole life
   UniqueFd listener;   ///< SOCK_SEQPACKET, listening
+  UniqueFd parent;     ///< a pidfd: without it, a daemon that has not come by now will not
 };
 
 /// Runs until its daemon has gone and all programs have ended. Returns the exit code. Must be called on the first

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <exception>
 #include <map>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -89,12 +90,19 @@ class Zygote {
   std::string state_dir_;
   const WorkerMains& mains_;
   UniqueFd child_signals_;
+  UniqueFd self_;                          // a pidfd, for the workers
   std::map<pid_t, std::string> children_;  // their names
   std::vector<Dead> dead_;
 };
 
 Zygote::Zygote(UniqueFd control, std::string state_dir, const WorkerMains& mains)
-    : control_(std::move(control)), state_dir_(std::move(state_dir)), mains_(mains), child_signals_(child_signal_fd()) {}
+    : control_(std::move(control)),
+      state_dir_(std::move(state_dir)),
+      mains_(mains),
+      child_signals_(child_signal_fd()),
+      self_(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))) {
+  if (!self_) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+}
 
 void Zygote::run() {
   for (;;) {
@@ -161,6 +169,7 @@ void Zygote::become_worker(const SpawnWorker& order, WorkerPlace place) {
   // The child has no use for the zygote's descriptors, and the daemon must see the zygote's end when it ends.
   control_.close();
   child_signals_.reset();
+  place.parent = std::move(self_);
   int code = 1;
   try {
     code = order.role == WorkerRole::runner ? mains_.runner(std::move(place)) : mains_.host(std::move(place));

@@ -14,6 +14,7 @@
 #include "common/packet_link.hpp"
 #include "common/slot_file.hpp"
 #include "daemon/exec/worker_folders.hpp"
+#include "daemon/exec/zygote_launch.hpp"
 #include "tests/fault/program_bench.hpp"
 
 namespace stint::test {
@@ -695,6 +696,34 @@ TEST_F(Takeover, AConnectionThatBreaksIsMadeAnew) {
   ASSERT_TRUE(daemon->wait_ended(4));
   EXPECT_TRUE(std::holds_alternative<EndReport::Lost>(daemon->end_of(4).ending));
   for (const JobId id : {1U, 2U, 3U, 4U, 6U}) EXPECT_EQ(daemon->recorder.records[id].ended, 1) << id;
+}
+
+TEST_F(Takeover, ARunnerWhoseDaemonEndsBeforeItHasComeEndsWithIt) {
+  for (const bool killed : {false, true}) {
+    boost::asio::io_context io{1};
+    const std::string name = killed ? "runner-2" : "runner-1";
+    std::optional<exec::Zygote> zygote(std::in_place, io, STINT_TEST_WORKER, folder->path());
+    worker::PacketLink control(zygote->take_control());
+    control.post(worker::SpawnWorker{worker::WorkerRole::runner, name});
+    ASSERT_EQ(control.flush(), worker::PacketLink::Flush::done);
+    pid_t runner = 0;
+    ASSERT_TRUE(poll_until(io, [&] {
+      control.receive([&](const worker::FrameView& frame) { runner = worker::decode<worker::Spawned>(frame).pid; });
+      return runner != 0;
+    }));
+    runners.push_back(runner);
+    ASSERT_TRUE(poll_until(io, [&] { return is_runner(runner); }));
+    if (killed) {
+      zygote.reset();  // as one that the kernel kills
+    } else {
+      control.close();
+    }
+    EXPECT_TRUE(poll_until(
+        io, [&] { return is_gone(runner); }, 10s))
+        << (killed ? "killed" : "in order");
+  }
+  begin();
+  EXPECT_TRUE(daemon->wait_recovered());
 }
 
 TEST_F(Takeover, OnlyALargerEpochIsServed) {
