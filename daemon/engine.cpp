@@ -181,6 +181,8 @@ void Engine::begin(const core::Start& start) {
   const core::Job* job = scheduler_.find(start.id);
   // What is not begun now never began: the next daemon starts it.
   if (job == nullptr || job->attempt != start.attempt || !job->is_running() || detaching_) return;
+  // Called back while it waited for its commit: a runner would begin it before others that come back.
+  if (std::get<core::Running>(job->state).recalled) return scheduler_.on_returned(start.id, start.attempt, wall_now(), effects_);
   if (is_task(start.lane)) ++tasks_running_;
   executor_of(start.lane)
       .start({.id = job->id, .attempt = job->attempt, .spec = job->spec, .item = job->item, .uid = job->user->uid});

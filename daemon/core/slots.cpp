@@ -43,8 +43,10 @@ void Scheduler::State::recall_for(Step& step, const Job& job) {
   }
 }
 
+// The last first: should a worker of a pool take another message while the runner reads this, it is the first of them.
 void Scheduler::State::recall_ahead(Step& step, const Permits& permits) {
-  for (auto each = permits.first_ahead(); each != permits.unbegun.end(); ++each) recall(step, each->id);
+  auto last = permits.unbegun.rbegin();
+  for (std::uint64_t left = permits.ahead(); left > 0; --left, ++last) recall(step, last->id);
 }
 
 bool Scheduler::State::recall(Step& step, JobId id) {

@@ -198,6 +198,8 @@ TEST_F(PoolTest, NobodyOvertakesThoseThatAreCalledBack) {
   quickly.finished_at = now_;
   timer();  // and only now it is told
   ASSERT_EQ(effects<Recall>().size(), ahead - 1);
+  // A worker that is free meanwhile takes the first that is left.
+  for (std::size_t i = 0; i + 1 < ahead; ++i) EXPECT_EQ(effects<Recall>()[i].id, first + ahead - 1 - i);
   ended(first, quickly);
   EXPECT_TRUE(effects<Start>().empty()) << "it would be in the runner's hands before those that come back";
   out_.clear();
