@@ -61,6 +61,10 @@ void Engine::read_unfinished(const core::Job& job, const std::shared_ptr<const J
   } catch (const Error& error) {
     return done(error, {});
   }
+  if (job.is_running() && !begin_of(job) &&
+      executor_of(job.lane).await_recovery(job.id, job.attempt, [this, question, done] { read_output(question, done); })) {
+    return;
+  }
   const Attempt newest = newest_attempt(job);
   if (question.attempt == 0) question.attempt = std::max<Attempt>(newest, 1);
   if (question.attempt > newest + 1) return done(no_such_attempt(job.id), {});

@@ -93,6 +93,9 @@ class Executor {
   /// The same, but what can outlive the daemon goes on for the next one, and nothing more is told of it.
   virtual void detach(std::function<void()> done) { close(std::move(done)); }
 
+  /// Whether an earlier daemon has started this attempt and how it stands now is not known yet; if so, `call` is made when it is.
+  virtual bool await_recovery(JobId /*id*/, Attempt /*attempt*/, std::function<void()> /*call*/) { return false; }
+
   // For programs only; others answer `conflict`.
   virtual void signal(JobId id, Attempt attempt, int signal, DoneCallback done);
   /// `done` when the program's pipe or the bounded buffer before it has taken the bytes: this is the back-pressure.

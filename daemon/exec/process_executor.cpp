@@ -277,6 +277,12 @@ bool ProcessExecutor::defer(const Run& run, std::function<void()> call) {
   return waits;
 }
 
+bool ProcessExecutor::await_recovery(JobId id, Attempt attempt, std::function<void()> call) {
+  const bool unknown = expected_.contains({id, attempt});
+  if (unknown) deferred_.push_back(std::move(call));
+  return unknown;
+}
+
 void ProcessExecutor::make_deferred_calls() {
   for (const auto& call : std::exchange(deferred_, {})) call();
 }

@@ -234,8 +234,10 @@ def test_a_stopped_runner_is_waited_for(start, restart):
     gates = [daemon.home / f"gate{i}" for i in range(2)]
     for gate in gates:
         os.mkfifo(gate)
-    jobs = [client.submit(shell=noting(ran, f"read line <{gate}; echo $line; exit 9")) for gate in gates]
+    jobs = [client.submit(shell=noting(ran, f"echo up; read line <{gate}; echo $line; exit 9")) for gate in gates]
     pids = {job: client.until_state(job, "running", "running")["pid"] for job in jobs}
+    for job in jobs:
+        client.until_output(job, "up")
     stopped = runner_of(pids[jobs[0]])
     freeze(stopped)
     try:
@@ -246,15 +248,17 @@ def test_a_stopped_runner_is_waited_for(start, restart):
         # What the silent runner has is neither lost nor begun again; where it is known to be silent, new work begins elsewhere.
         for _ in range(5 if restart else 0):
             assert client.run(command=["echo", "on"], timeout=seconds(10))["stdout"]["data"] == "on\n"
+        asked = client.post("job.output", id=jobs[0])
         pending = client.call("job.wait", ids=hers, timeout=seconds(2))
         assert pending["pending"] == hers, pending
         assert all(alive(pid) for pid in pids.values())
     finally:
         os.kill(stopped, signal.SIGCONT)
+    assert client.answer(asked)["data"] == "up\n", "it could not be known whether the program had begun, let alone what it had written"
     for gate, job in zip(gates, jobs):
         until(lambda gate=gate, job=job: let_go(gate, pids[job]), 10, "the end of the programs")
     for record in client.wait(*jobs):
-        assert (record["exit_code"], client.output(record["id"])) == (9, b"go\n"), record
+        assert (record["exit_code"], client.output(record["id"])) == (9, b"up\ngo\n"), record
     assert_ran_once(ran)
 
 
