@@ -42,14 +42,18 @@ int Foreground::run(const JobSpec& spec) {
   owner_ = true;
   task_ = !spec.is_program();
   input_open_ = spec.stdin_source.is_stream();
-  submit(spec);
+  const std::optional<int> early = submit(spec);
+  if (early) handle_signal(*early);
   streams_[0].attempt = streams_[1].attempt = 1;
   streams_[0].wanted = spec.is_program() && spec.stdout_target.is_capture();
   streams_[1].wanted = !spec.task && spec.stderr_target.is_capture();
   return follow_to_end();
 }
 
-void Foreground::submit(const JobSpec& spec) {
+/// Returns a signal that has arrived meanwhile: it is the job's, as soon as there is one. With a second one the user does not
+/// wait for that.
+std::optional<int> Foreground::submit(const JobSpec& spec) {
+  std::optional<int> early;
   Submission submission(spec);
   const std::function<void()> ask = [&] {
     session_.connection.request(
@@ -64,8 +68,9 @@ void Foreground::submit(const JobSpec& spec) {
   while (id_ == 0) {
     try {
       session_.connection.pump(wake);
-      if (id_ != 0) return;
-      if (const auto signal = interrupts_.take()) throw Failure(exit_code::signalled + *signal, unanswered_submit("interrupted"));
+      const auto signal = interrupts_.take();
+      if (signal && early) throw Failure(exit_code::signalled + *signal, unanswered_submit("interrupted"));
+      if (signal) early = signal;
     } catch (const ConnectionLost&) {
       if (!submission.keyed()) throw Failure(exit_code::not_finished, unanswered_submit("the connection broke"));
       try {
@@ -76,6 +81,7 @@ void Foreground::submit(const JobSpec& spec) {
       ask();
     }
   }
+  return early;
 }
 
 int Foreground::follow(JobId id, stint::Attempt attempt, std::array<bool, 2> streams, std::uint64_t offset) {
@@ -199,16 +205,18 @@ void Foreground::send_input(std::string_view bytes, bool end) {
 }
 
 void Foreground::handle_signals() {
-  while (const auto signal = interrupts_.take()) {
-    if (*signal == SIGINT) {
-      on_interrupt();
-    } else if (owner_) {
-      cancel();
-    } else {
-      throw Failure(exit_code::signalled + *signal, "interrupted");
-    }
-  }
+  while (const auto signal = interrupts_.take()) handle_signal(*signal);
   session_.connection.flush();
+}
+
+void Foreground::handle_signal(int signal) {
+  if (signal == SIGINT) {
+    on_interrupt();
+  } else if (owner_) {
+    cancel();
+  } else {
+    throw Failure(exit_code::signalled + signal, "interrupted");
+  }
 }
 
 void Foreground::on_interrupt() {

@@ -35,7 +35,7 @@ class Foreground {
     bool reader_gone = false;
   };
 
-  void submit(const JobSpec& spec);
+  std::optional<int> submit(const JobSpec& spec);
   int follow_to_end();
   void recover();
   void open_streams();
@@ -45,6 +45,7 @@ class Foreground {
   void read_input();
   void send_input(std::string_view bytes, bool end);
   void handle_signals();
+  void handle_signal(int signal);
   void on_interrupt();
   void cancel();
   [[noreturn]] void detach();

@@ -164,7 +164,7 @@ def test_drain(cli, start):
     assert "takes no new work" in alone.fails(75, "submit", "true")
     assert "items from 1 on have not run" in alone.fails(75, "map", "echo", ":::", "a")
     process = alone.begin("drain")
-    read_until(alone.begin("why", queued), b"slots")
+    until(lambda: "draining" in alone.out("why", queued), what="the drain")
     (cli.home / "go").touch()
     _, err = process.communicate(timeout=seconds(20))
     assert process.returncode == 0 and b"nothing runs" in err

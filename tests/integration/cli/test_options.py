@@ -123,7 +123,6 @@ def test_what_waits_for_its_time(cli, client):
     client.call("job.cancel", ids=[number])
     assert cli("run", "--delay", "1h", "--expires", "0.05", "--", "true").returncode == 125
     number = int(cli.out("submit", "--keep", "0", "--", "true"))
-    client.wait(number)
     until(lambda: cli("show", number).returncode != 0, what="the record to go")
 
 
