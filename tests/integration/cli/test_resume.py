@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -142,19 +143,28 @@ def test_durable_work_is_handed_over_once(far, proxy, cli, verb, forward):
     assert len(cli.out("list", "-q", "--group", group).split()) == 1
 
 
-def test_interrupt_before_an_answer(cli, start):
+@pytest.mark.parametrize("interrupts, code", [(1, 125), (2, 130)])
+def test_interrupt_before_an_answer(cli, start, interrupts, code):
+    """The first is for the job, which is not known yet; with the second the user does not wait for it."""
     own = start()
     alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
     freeze(own.pid)
     try:
-        process = alone.begin("run", "true")
+        process = alone.begin("run", "--name", "early", "--delay", "1h", "true")
         until(lambda: catches(process.pid, signal.SIGINT), what="the handler of SIGINT")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=seconds(20))
+        if interrupts == 2:
+            time.sleep(0.1)  # as a person's fingers: two of the same that nobody has taken yet are one
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=seconds(20))
+            assert b"whether it took the job is not known" in err
     finally:
         os.kill(own.pid, signal.SIGCONT)
-    assert process.returncode == 130
-    assert b"not known" in err
+    assert process.wait(seconds(20)) == code
+    with own.connect() as client:
+        (job,) = until(lambda: client.call("job.list", name="early")["jobs"], what="the job")
+        assert job["state"] == ("finished" if interrupts == 1 else "waiting")
+    alone.end()
 
 
 def test_input_goes_on(far, proxy):

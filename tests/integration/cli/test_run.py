@@ -2,14 +2,12 @@
 
 import hashlib
 import os
-import re
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from harness import freeze, seconds, until
+from harness import seconds, until
 from program import read_until
 
 
@@ -193,37 +191,6 @@ def test_interrupt_of_a_queued_job_cancels_it(cli, start):
         assert process.wait(seconds(20)) == 125
         other.call("job.cancel", ids=[blocker], force=True)
         alone.end()
-
-
-def catches_interrupts(pid):
-    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[1]
-    return int(caught, 16) & 1 << signal.SIGINT - 1
-
-
-@pytest.mark.parametrize("interrupts, code", [(1, 125), (2, 130)])
-def test_interrupt_before_the_daemon_has_answered(cli, start, interrupts, code):
-    """The first is for the job, which is not known yet; with the second the user does not wait for it."""
-    from program import Cli
-
-    own = start()
-    alone = Cli(cli.home, STINT_SOCKET=str(own.socket))
-    freeze(own.pid)
-    try:
-        process = alone.begin("run", "--name", "early", "--delay", "1h", "true")
-        until(lambda: catches_interrupts(process.pid), what="the program to catch interrupts")
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.1)  # as a person's fingers: two of the same that nobody has taken yet are one
-        if interrupts == 2:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(seconds(20)) == code
-            assert b"whether it took the job is not known" in process.stderr.read()
-    finally:
-        os.kill(own.pid, signal.SIGCONT)
-    assert process.wait(seconds(20)) == code
-    with own.connect() as client:
-        (job,) = until(lambda: client.call("job.list", name="early")["jobs"], what="the job")
-        assert job["state"] == ("finished" if interrupts == 1 else "waiting")
-    alone.end()
 
 
 def test_reader_that_goes_away(cli):
