@@ -8,6 +8,7 @@
 #include <csignal>
 #include <utility>
 
+#include "common/open_files_limit.hpp"
 #include "common/socket_paths.hpp"
 #include "daemon/host/notify.hpp"
 #include "daemon/tasks/builtin.hpp"
@@ -188,6 +189,7 @@ void Daemon::on_store_failure(const std::string& reason) {
 }
 
 int Daemon::run() {
+  raise_open_files_limit();  // for api.connections; workers have been given what it was
   store_.on_failure([this](const std::string& reason) { on_store_failure(reason); });
   recover();
   retention_.look();

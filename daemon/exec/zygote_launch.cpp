@@ -18,12 +18,13 @@ namespace {
 
 namespace process = boost::process::v2;
 
-/// Lets the child, and only it, keep the descriptor over its exec.
-struct InheritDescriptor {
+/// Lets the child, and only it, keep the descriptor over its exec, and gives it its limit of open files.
+struct ChildSetup {
   int fd = -1;
+  rlimit open_files{};
   template <class Launcher>
   process::error_code on_exec_setup(Launcher&, const process::filesystem::path&, const char* const*&) {
-    if (::fcntl(fd, F_SETFD, 0) == 0) return {};
+    if (::fcntl(fd, F_SETFD, 0) == 0 && ::setrlimit(RLIMIT_NOFILE, &open_files) == 0) return {};
     return {errno, boost::system::system_category()};
   }
 };
@@ -34,7 +35,7 @@ struct Zygote::Process {
   process::process process;
 };
 
-Zygote::Zygote(boost::asio::io_context& io, const std::string& program, const std::string& state_dir) {
+Zygote::Zygote(boost::asio::io_context& io, const std::string& program, const std::string& state_dir, const rlimit& open_files) {
   // A failing exec would run our destructors a second time, in the child, so what can be known before is asked before.
   if (::access(program.c_str(), X_OK) != 0) {
     throw unavailable(
@@ -49,7 +50,8 @@ Zygote::Zygote(boost::asio::io_context& io, const std::string& program, const st
   const UniqueFd theirs(ends[1]);
   const std::vector<std::string> args{"zygote", std::to_string(theirs.get()), state_dir};
   try {
-    process_.reset(new Process{process::process(io, process::filesystem::path(program), args, InheritDescriptor{theirs.get()})});
+    process_.reset(
+        new Process{process::process(io, process::filesystem::path(program), args, ChildSetup{theirs.get(), open_files})});
   } catch (const std::exception& error) {
     throw unavailable("cannot start the worker program " + program + ": " + error.what(), "workers");
   }

@@ -5,6 +5,7 @@
 // end of a socket pair and nothing else (it closes the rest). Throws Error `unavailable` that names what is missing.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <boost/asio/io_context.hpp>
@@ -17,7 +18,8 @@ namespace stint::exec {
 
 class Zygote {
  public:
-  Zygote(boost::asio::io_context& io, const std::string& program, const std::string& state_dir);
+  /// `open_files`: what the child has as RLIMIT_NOFILE, and by it the programs of jobs.
+  Zygote(boost::asio::io_context& io, const std::string& program, const std::string& state_dir, const rlimit& open_files);
   ~Zygote();  ///< kills it if it still runs, and reaps it
   Zygote(const Zygote&) = delete;
   Zygote& operator=(const Zygote&) = delete;

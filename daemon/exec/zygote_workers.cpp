@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "common/open_files_limit.hpp"
 #include "daemon/exec/worker_folders.hpp"
 
 namespace stint::exec {
@@ -35,6 +36,7 @@ ZygoteWorkers::ZygoteWorkers(boost::asio::io_context& io, std::string program, s
       program_(std::move(program)),
       state_dir_(std::move(state_dir)),
       log_(std::move(log)),
+      open_files_(open_files_limit()),
       restart_timer_(io),
       connect_timer_(io) {
   start_zygote();
@@ -47,7 +49,7 @@ ZygoteWorkers::~ZygoteWorkers() {
 }
 
 void ZygoteWorkers::start_zygote() {
-  zygote_ = std::make_unique<Zygote>(io_, program_, state_dir_);
+  zygote_ = std::make_unique<Zygote>(io_, program_, state_dir_, open_files_);
   zygote_since_ = Clock::now();
   control_ = std::make_unique<PacketSocket>(
       io_, zygote_->take_control(), [this](const worker::FrameView& frame) { on_frame(frame); },

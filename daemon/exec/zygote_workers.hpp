@@ -7,6 +7,8 @@
 // process). I/O thread only; the constructor throws Error `unavailable`.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
@@ -80,6 +82,7 @@ class ZygoteWorkers final : public Workers {
   std::string program_;
   std::string state_dir_;
   std::function<void(const std::string&)> log_;
+  rlimit open_files_;  // of the zygotes, the later ones too, whatever we have by then
   std::unique_ptr<Zygote> zygote_;
   std::chrono::steady_clock::time_point zygote_since_;
   std::unique_ptr<PacketSocket> control_;

@@ -26,15 +26,6 @@ void reset_signals(std::initializer_list<int> blocked) {
 
 void become_subreaper() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
-rlimit raise_open_files_limit() {
-  rlimit before{};
-  ::getrlimit(RLIMIT_NOFILE, &before);
-  rlimit raised = before;
-  raised.rlim_cur = raised.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &raised);
-  return before;
-}
-
 void say(std::string_view message) {
   const std::string line = "stint-worker: " + std::string(message) + "\n";
   // Nobody to tell where even this fails.

@@ -1,8 +1,6 @@
 // What zygote, runners and hosts do to their own process at its start. Before any thread exists.
 #pragma once
 
-#include <sys/resource.h>
-
 #include <initializer_list>
 #include <string_view>
 
@@ -18,9 +16,6 @@ void reset_signals(std::initializer_list<int> blocked);
 
 /// Orphans of this process's descendants become its children.
 void become_subreaper();
-
-/// Raises the soft limit of open files to the hard one; gives the limit as it was.
-[[nodiscard]] rlimit raise_open_files_limit();
 
 /// One line on standard error, which is the daemon's.
 void say(std::string_view message);

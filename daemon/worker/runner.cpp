@@ -22,6 +22,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/open_files_limit.hpp"
 #include "common/packet_link.hpp"
 #include "daemon/worker/environment.hpp"
 #include "daemon/worker/pools.hpp"

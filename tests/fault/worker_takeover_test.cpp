@@ -11,6 +11,7 @@
 #include <functional>
 #include <set>
 
+#include "common/open_files_limit.hpp"
 #include "common/packet_link.hpp"
 #include "common/slot_file.hpp"
 #include "daemon/exec/worker_folders.hpp"
@@ -702,7 +703,7 @@ TEST_F(Takeover, ARunnerWhoseDaemonEndsBeforeItHasComeEndsWithIt) {
   for (const bool killed : {false, true}) {
     boost::asio::io_context io{1};
     const std::string name = killed ? "runner-2" : "runner-1";
-    std::optional<exec::Zygote> zygote(std::in_place, io, STINT_TEST_WORKER, folder->path());
+    std::optional<exec::Zygote> zygote(std::in_place, io, STINT_TEST_WORKER, folder->path(), open_files_limit());
     worker::PacketLink control(zygote->take_control());
     control.post(worker::SpawnWorker{worker::WorkerRole::runner, name});
     ASSERT_EQ(control.flush(), worker::PacketLink::Flush::done);

@@ -230,7 +230,7 @@ class Daemon:
         self.binaries = Path(binaries or BIN)
         self.clients = []
         self.orphans = set()  # of daemons that were killed: they end by themselves, or serve the next one
-        self.open_files = open_files
+        self.open_files = (open_files, open_files) if isinstance(open_files, int) else open_files
         self.environment = environment
         self.arguments = ["--state-dir", str(self.state), "--socket", str(self.socket), *flags]
         # A test that ends must leave no program behind; those that are about programs that outlive it say so.
@@ -249,7 +249,7 @@ class Daemon:
 
         def limit():
             if self.open_files is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (self.open_files, self.open_files))
+                resource.setrlimit(resource.RLIMIT_NOFILE, self.open_files)
 
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(

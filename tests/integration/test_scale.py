@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import resource
+import signal
 import socket
 import time
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_ten_thousand_short_jobs_keep_their_order_and_number(start):
 
 def test_ten_thousand_connections(start):
     open_files(10_500)
-    daemon = start(open_files=10_500, api__connections=10_000)
+    daemon = start(open_files=(1024, 10_500), api__connections=10_000)
     held = []
     with contextlib.ExitStack() as stack:
         for _ in range(9_990):
@@ -96,6 +97,22 @@ def test_ten_thousand_connections(start):
         assert time.monotonic() - before < seconds(3)
     with daemon.connect() as client:
         client.call("daemon.info")
+
+
+def test_the_daemons_own_limit_of_open_files_is_no_jobs(start):
+    """The daemon raises it for itself; programs get what it was, those of a second zygote, too."""
+    daemon = start(open_files=(300, 4096))
+    with daemon.connect() as client:
+        held = [served(daemon) for _ in range(400)]
+        for _ in range(2):
+            answer = client.run(shell="ulimit -Sn; ulimit -Hn")
+            assert answer["stdout"]["data"].split() == ["300", "4096"]
+            (first,) = daemon.workers("zygote")
+            for pid in daemon.workers("runner") + [first]:
+                os.kill(pid, signal.SIGKILL)
+            until(lambda first=first: daemon.workers("zygote") not in ([], [first]), what="another zygote")
+        for one in held:
+            one.close()
 
 
 def test_connections_past_their_bound_are_told(start):
