@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "common/unique_fd.hpp"
-#include "common/worker_protocol.hpp"
+#include "common/worker_frame.hpp"
 
 namespace stint::worker {
 

@@ -1,11 +1,11 @@
-// The frames between the daemon and a runner that are about pools; framing and rules are those of worker_protocol.hpp.
+// The frames between the daemon and a runner that are about pools; framing and rules are those of worker_frame.hpp.
 //
 // A pool lives on one runner. A message goes there as soon as it is started, also when all workers are busy: it waits
 // there in order, so a worker that has answered gets the next one without a word from the daemon. What has begun is told
 // by RunStarted, what never began is given back by RunReturned; StopRun, RecallRun and RunRecorded are those of programs.
 #pragma once
 
-#include "common/worker_protocol.hpp"
+#include "common/runner_protocol.hpp"
 
 namespace stint::worker {
 

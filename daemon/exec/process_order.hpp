@@ -1,7 +1,7 @@
 // Between the daemon's words for a run and the runner's frames. Pure functions; throw only bad_alloc.
 #pragma once
 
-#include "common/worker_protocol.hpp"
+#include "common/zygote_protocol.hpp"
 #include "daemon/exec/executor.hpp"
 
 namespace stint::exec {

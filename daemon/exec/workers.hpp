@@ -18,7 +18,7 @@
 
 #include "common/error.hpp"
 #include "common/unique_fd.hpp"
-#include "common/worker_protocol.hpp"
+#include "common/zygote_protocol.hpp"
 
 namespace stint::exec {
 

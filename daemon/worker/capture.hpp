@@ -12,8 +12,8 @@
 #include <string_view>
 
 #include "common/kept_output.hpp"
+#include "common/runner_protocol.hpp"
 #include "common/unique_fd.hpp"
-#include "common/worker_protocol.hpp"
 
 namespace stint::worker {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/worker_protocol.hpp"
+#include "common/runner_protocol.hpp"
 
 namespace stint::worker {
 

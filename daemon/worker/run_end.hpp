@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/slot_file.hpp"
-#include "common/worker_protocol.hpp"
+#include "common/zygote_protocol.hpp"
 
 namespace stint::worker {
 

@@ -15,9 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "common/runner_protocol.hpp"
 #include "common/time.hpp"
 #include "common/unique_fd.hpp"
-#include "common/worker_protocol.hpp"
 
 namespace stint::worker {
 

@@ -6,7 +6,7 @@
 
 #include "common/error.hpp"
 #include "common/pool_protocol.hpp"
-#include "common/worker_protocol.hpp"
+#include "common/zygote_protocol.hpp"
 #include "tests/fuzz/require.hpp"
 
 namespace {

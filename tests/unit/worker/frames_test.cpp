@@ -7,7 +7,7 @@
 
 #include "common/packet_link.hpp"
 #include "common/pool_protocol.hpp"
-#include "common/worker_protocol.hpp"
+#include "common/zygote_protocol.hpp"
 
 namespace stint::worker {
 namespace {

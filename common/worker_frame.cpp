@@ -1,4 +1,4 @@
-#include "common/worker_protocol.hpp"
+#include "common/worker_frame.hpp"
 
 namespace stint::worker {
 
