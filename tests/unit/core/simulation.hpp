@@ -10,6 +10,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,12 @@
 #include "tests/unit/core/simulation_store.hpp"
 
 namespace stint::core::simulation {
+
+inline constexpr auto fixed_lanes = static_cast<std::size_t>(Lane::pool);
+
+[[noreturn]] inline void wrong(JobId id, const std::string& what) {
+  throw std::logic_error("job " + std::to_string(id) + ": " + what);
+}
 
 class Simulation {
  public:
