@@ -28,20 +28,13 @@
 #include "daemon/worker/pools.hpp"
 #include "daemon/worker/process_setup.hpp"
 #include "daemon/worker/program.hpp"
-#include "daemon/worker/run_end.hpp"
+#include "daemon/worker/unrecorded_ends.hpp"
 #include "daemon/worker/worker_folder.hpp"
 
 namespace stint::worker {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// A runner that nobody connects to was started by a daemon that died meanwhile.
-constexpr Clock::duration connect_deadline = 30s;
-
-/// How soon, and how often, it is tried again to put an output into a file where that has failed.
-constexpr Clock::duration spill_pause = 2s;
-constexpr int spill_retries_max = 15;
 
 /// How soon it is tried again to begin what waits, where the disk has no room to note it.
 constexpr Clock::duration room_pause = 100ms;
@@ -75,7 +68,7 @@ class Runner final : public PoolHost {
   void send(const RunStopping& frame) override { post(frame); }
   void send(const Done& frame) override { post(frame); }
   void send(const Piece& frame) override { post(frame); }
-  void secure(const Begin& order, RunEnded& ended) override;
+  void secure(const Begin& order, RunEnded& ended) override { unrecorded_.secure(order, ended); }
   void on_program_ended(Program& program, RunEnded ended) override;
 
   Program* launch(ProgramHost& owner, Begin order, std::size_t slot, WorkerPipes& pipes) override;
@@ -124,10 +117,6 @@ class Runner final : public PoolHost {
   [[nodiscard]] bool may_wait();
   /// The daemon is gone, or only the connection: the same one may come back, and is told how all has ended.
   void go_on_alone();
-  /// Puts what would travel with an end into files; false where some could not be written.
-  bool spill_outputs(RunEnded& ended, std::uint64_t limit);
-  void spill_unrecorded();
-  void spill_soon();
   /// Nobody is served and nothing is left to do or to keep.
   [[nodiscard]] bool is_over() const;
   Program* find(const Run& run);
@@ -149,14 +138,7 @@ class Runner final : public PoolHost {
   std::deque<Begin> waiting_;  // for a slot
   std::uint32_t free_slots_ = 0;
   std::map<Run, std::unique_ptr<Program>> programs_;
-  /// Ended, and the daemon has not said that this is on record: each keeps its slot.
-  struct Unrecorded {
-    std::size_t slot = 0;
-    std::uint64_t output_limit = 0;
-    bool durable = true;
-    RunEnded ended;
-  };
-  std::map<Run, Unrecorded> unrecorded_;
+  UnrecordedEnds unrecorded_{loop_, slots_, hello_};
   std::unordered_map<pid_t, Program*> by_pid_;
   struct Fresh {
     Program* program = nullptr;
@@ -180,17 +162,10 @@ class Runner final : public PoolHost {
   UniqueFd child_signals_;
   Timer scan_timer_{loop_, [this] { scan(); }};
   Clock::time_point scan_due_{};
-  Timer connect_timer_{loop_, [this] { given_up_ = true; }};
-  int spill_retries_left_ = 0;
-  Timer spill_timer_{loop_, [this] { spill_unrecorded(); }};
   std::unique_ptr<Watch> child_watch_;
   std::unique_ptr<Watch> listen_watch_;
   std::unique_ptr<Watch> parent_watch_;  // until the first daemon comes
 };
-
-bool is_spilled(const RunEnded& ended) {
-  return (!ended.out || ended.out->content.empty()) && (!ended.err || ended.err->content.empty());
-}
 
 UniqueFd open_null() {
   UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -208,7 +183,6 @@ Runner::Runner(WorkerPlace place, Adopter& adopter)
   child_watch_ = std::make_unique<Watch>(loop_, child_signals_.get(), EPOLLIN, [this](std::uint32_t) { on_child_signal(); });
   listen_watch_ = std::make_unique<Watch>(loop_, place_.listener.get(), EPOLLIN, [this](std::uint32_t) { on_connect(); });
   parent_watch_ = std::make_unique<Watch>(loop_, place_.parent.get(), EPOLLIN, [this](std::uint32_t) { given_up_ = true; });
-  connect_timer_.arm_in(connect_deadline);
 }
 
 void Runner::run() {
@@ -316,14 +290,13 @@ void Runner::on_hello(Peer& peer, const FrameView& frame) {
   }
   hello_ = std::move(hello);
   daemon_ = &peer;
-  connect_timer_.cancel();
   parent_watch_.reset();
   place_.parent.reset();
-  spill_timer_.cancel();
+  unrecorded_.daemon_came();
   free_slots_ = 0;
   peer.link.set_epoch(hello_.epoch);
   for (const auto& [run, program] : programs_) program->introduce();
-  for (const auto& [run, unrecorded] : unrecorded_) post(unrecorded.ended);
+  unrecorded_.each([this](const RunEnded& ended) { post(ended); });
   post(Welcome{::getpid()});
 }
 
@@ -343,10 +316,7 @@ bool Runner::give_back(const Run& run) {
 }
 
 void Runner::on_recorded(const Run& run) {
-  const auto found = unrecorded_.find(run);
-  if (found == unrecorded_.end()) return;
-  slots_.give_back(found->second.slot);
-  unrecorded_.erase(found);
+  if (const auto slot = unrecorded_.take(run)) slots_.give_back(*slot);
 }
 
 void Runner::begin_waiting() {
@@ -446,26 +416,13 @@ void Runner::on_child_signal() {
   }
 }
 
-void Runner::secure(const Begin& order, RunEnded& ended) {
-  // Where it fails it is tried again (spill_unrecorded).
-  if (daemon_ == nullptr && order.durable) static_cast<void>(spill_outputs(ended, order.output_limit));
-}
-
-bool Runner::spill_outputs(RunEnded& ended, std::uint64_t limit) {
-  const auto path = [&](StreamName of) { return output_path(hello_.out_dir, ended.run.job, ended.run.attempt, of); };
-  const bool out = !ended.out || spill(*ended.out, limit, path(StreamName::out));
-  const bool err = !ended.err || spill(*ended.err, limit, path(StreamName::err));
-  return out && err;
-}
-
 void Runner::on_program_ended(Program& program, RunEnded ended) {
   ended_.push_back(&program);
   ++free_slots_;
   ++ends_unsent_;
   report(ended);
   const Begin& order = program.order();
-  if (daemon_ == nullptr && order.durable && !is_spilled(ended)) spill_soon();
-  unrecorded_.emplace(order.run, Unrecorded{program.slot(), order.output_limit, order.durable, std::move(ended)});
+  unrecorded_.add(program.slot(), order, std::move(ended));
 }
 
 void Runner::write_slot(std::size_t slot, const SlotRecord& record) {
@@ -542,32 +499,13 @@ void Runner::go_on_alone() {
     program->forget_askers();
     if (!program->order().durable) program->stop(true);
   }
-  spill_retries_left_ = spill_retries_max;
-  spill_unrecorded();
-}
-
-void Runner::spill_soon() {
-  spill_retries_left_ = spill_retries_max;
-  if (!spill_timer_.is_armed()) spill_timer_.arm_in(spill_pause);
-}
-
-void Runner::spill_unrecorded() {
-  bool failed = false;
-  for (auto& [run, unrecorded] : unrecorded_) {
-    if (!unrecorded.durable || is_spilled(unrecorded.ended)) continue;
-    failed = !spill_outputs(unrecorded.ended, unrecorded.output_limit) || failed;
-    SlotRecord record = slots_.read(unrecorded.slot);
-    if (record.state != SlotState::ended) continue;
-    note_end(record, unrecorded.ended);
-    write_slot(unrecorded.slot, record);
-  }
-  if (failed && --spill_retries_left_ >= 0) spill_timer_.arm_in(spill_pause);
+  unrecorded_.daemon_gone();
 }
 
 bool Runner::is_over() const {
   if (daemon_ != nullptr) return false;
   if (hello_.epoch == 0) return given_up_;
-  return programs_.empty() && !spill_timer_.is_armed();
+  return programs_.empty() && !unrecorded_.is_trying();
 }
 
 Program* Runner::find(const Run& run) {
