@@ -117,12 +117,16 @@ void ZygoteWorkers::on_frame(const worker::FrameView& frame) {
 
 void ZygoteWorkers::on_swept(worker::Swept swept) {
   swept_ = true;
-  // The hosts of a zygote that was lost are gone now, and perhaps a runner has died since.
+  std::set<std::string> seen;
+  for (const auto& dead : swept.workers) seen.insert(dead.name);
+  for (const auto& alive : swept.alive) seen.insert(alive.name);
+  // The hosts of a zygote that was lost are gone now, and perhaps a runner has died since. One without a folder has died before:
+  // the lost zygote had cleared it, and could not say so any more.
   std::map<std::string, WorkerDeath> lost;
   for (const auto& [name, living] : living_) {
     if (living.kind == WorkerKind::host) {
       lost.emplace(name, WorkerDeath{name, living.pid, SIGKILL, {}});
-    } else if (!living.watch) {
+    } else if (!living.watch || !seen.contains(name)) {
       clear(name);
     }
   }

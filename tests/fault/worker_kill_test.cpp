@@ -176,6 +176,23 @@ TEST_F(Kills, KilledZygoteIsReplacedAndItsRunnersGoOn) {
   EXPECT_TRUE(is_gone(stray_pid));
 }
 
+TEST_F(Kills, ZygoteKilledWhenItHasClearedADeadRunnerAndNotSaidSo) {
+  bench.run(command_job({"true"}));
+  ASSERT_TRUE(run_until(bench.io, [&] { return bench.programs().programs().runners_up() == 2; }));
+  const std::string runner = bench.recorder.records.begin()->second.start.worker;
+  const std::filesystem::path folder = bench.programs().state() / "workers" / runner;
+  const pid_t pid = std::atoi(read_file(folder / "lock").c_str());
+  const pid_t zygote = bench.programs().workers().zygote_pid();
+  ASSERT_EQ(::kill(zygote, SIGSTOP), 0);
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  ASSERT_TRUE(poll_until(bench.io, [&] { return is_gone(pid); }));
+  std::filesystem::remove_all(folder);
+  ASSERT_EQ(::kill(zygote, SIGKILL), 0);
+  ASSERT_TRUE(run_until(bench.io, [&] { return bench.programs().programs().runners_up() < 2; }));
+  EXPECT_TRUE(run_until(bench.io, [&] { return bench.programs().programs().runners_up() == 2; }))
+      << "nobody has told of its death";
+}
+
 TEST_F(Kills, WithoutItsDaemonARunnerEndsWhatIsNotDurable) {
   JobSpec spec = shell_job("trap '' TERM; " + stray(file("stray")) + "echo ready; sleep 600");
   spec.durable = false;
