@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -35,9 +34,9 @@ def far(proxy, tmp_path):
     program.end()
 
 
-def catches(pid, number):
-    """True when the process has a handler for the signal."""
-    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:")]
+def is_in(signals, pid, number):
+    """Whether the process has the signal in this set of its status: SigCgt, those that it has a handler for, or ShdPnd, pending."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(signals + ":")]
     return int(line.split()[1], 16) >> (number - 1) & 1
 
 
@@ -151,10 +150,11 @@ def test_interrupt_before_an_answer(cli, start, interrupts, code):
     freeze(own.pid)
     try:
         process = alone.begin("run", "--name", "early", "--delay", "1h", "true")
-        until(lambda: catches(process.pid, signal.SIGINT), what="the handler of SIGINT")
+        until(lambda: is_in("SigCgt", process.pid, signal.SIGINT), what="the handler of SIGINT")
         process.send_signal(signal.SIGINT)
         if interrupts == 2:
-            time.sleep(0.1)  # as a person's fingers: two of the same that nobody has taken yet are one
+            # Two of the same that are pending are one.
+            until(lambda: not is_in("ShdPnd", process.pid, signal.SIGINT), what="the handler to have run")
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=seconds(20))
             assert b"whether it took the job is not known" in err
