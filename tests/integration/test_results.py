@@ -1,5 +1,6 @@
 """job.results: completion and submission order, ids, group, neither, since, timeout, cancel; and the feed."""
 
+import itertools
 import time
 
 import pytest
@@ -16,7 +17,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def settings():
-    return {"process__slots": 6, "process__hosts": 2, "thread__threads": 6, "coroutine__slots": 6}
+    return {"in_memory": True, "process__slots": 6, "process__hosts": 2, "thread__threads": 6, "coroutine__slots": 6}
 
 
 def expected_ends(slots):
@@ -36,16 +37,21 @@ def test_completion_order_on_six_slots(client, kind):
     before = time.monotonic()
     many = client.call("job.submit_many", jobs=[KINDS[kind](sleep * unit) for sleep in SLEEPS])
     stream = client.call("job.results", group=many["group"])["stream"]
-    order, arrived = [], []
+    order, arrived, finished = [], [], []
     while (record := client.item(stream)) is not None:
         assert record["outcome"] == "succeeded", record
         order.append(record["id"] - many["first"])
         arrived.append(time.monotonic() - before)
+        finished.append(record["finished_at"])
     assert client.ends[stream]["reason"] == "complete"
     assert sorted(order) == list(range(10))
-    assert [ends[k] for k in order] == sorted(ends), f"sorted by the moment at which they end: {order}"
-    for k, at in zip(order, arrived):
-        assert ends[k] * unit - 0.02 <= at < ends[k] * unit + seconds(0.2), f"each arrives when its job ends: {k} at {at}"
+    assert finished == sorted(finished), f"sorted by the moment at which they ended: {order}, {finished}"
+    late = [at - ends[k] * unit for k, at in zip(order, arrived)]
+    assert -0.02 <= min(late) and max(late) < seconds(0.2), f"each arrives when its job ends: {order}, {arrived}"
+    # Only a machine that stood still for longer than what lies between two ends can change their order.
+    slack = max(0, int(max(late) / unit))
+    for earlier, later in itertools.combinations(order, 2):
+        assert ends[earlier] <= ends[later] + slack, f"{earlier} before {later}: {order}, late by {late}"
 
 
 @pytest.mark.parametrize("kind", KINDS)

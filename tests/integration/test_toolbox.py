@@ -12,7 +12,7 @@ EXECUTORS = ["thread", "coroutine", "process"]
 
 @pytest.fixture(scope="module")
 def settings():
-    return {"process__slots": 6, "process__hosts": 2, "thread__threads": 10}
+    return {"in_memory": True, "process__slots": 6, "process__hosts": 2, "thread__threads": 10}
 
 
 def test_start_name_list(client):
