@@ -10,13 +10,10 @@
 
 #include "client/record.hpp"
 #include "client/render.hpp"
+#include "client/time_units.hpp"
 
 namespace stint::cli {
 namespace {
-
-constexpr double minute = 60;
-constexpr double hour = 60 * minute;
-constexpr double day = 24 * hour;
 
 std::string whole(double value, const char* unit) { return std::to_string(std::llround(std::floor(value))) + unit; }
 

@@ -16,13 +16,13 @@ namespace stint::cli {
 namespace {
 
 // A batch of answers is one line; the CLI sends none, so one answer and its envelope is the most.
-constexpr std::size_t line_bytes_max = limits::answer_bytes_max + (1U << 20U);
+constexpr std::size_t answer_line_bytes_max = limits::answer_bytes_max + (1U << 20U);
 constexpr std::size_t receive_bytes = 256U << 10U;
 
 }  // namespace
 
 Connection::Connection(UniqueFd socket, std::string path)
-    : socket_(std::move(socket)), path_(std::move(path)), lines_(line_bytes_max) {
+    : socket_(std::move(socket)), path_(std::move(path)), lines_(answer_line_bytes_max) {
   ::fcntl(socket_.get(), F_SETFL, ::fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
 }
 

@@ -15,7 +15,7 @@ namespace stint::cli {
 namespace {
 
 // A line above 256 KiB is decoded off the daemon's I/O thread, which costs it a turn.
-constexpr std::size_t batch_bytes_max = 128U << 10U;
+constexpr std::size_t items_bytes_max = 128U << 10U;
 constexpr std::uint64_t batch_items_max = 5'000;
 constexpr std::size_t item_width_max = 200;
 
@@ -75,7 +75,7 @@ void MapRun::submit_some() {
   params += R"(,"template":)" + spec_json_ + R"(,"items":[)";
   const std::size_t begin = params.size();
   const std::uint64_t room = std::min(plan_.window - outstanding_, batch_items_max);
-  while (batch.count < room && items_.has_next() && params.size() - begin < batch_bytes_max) {
+  while (batch.count < room && items_.has_next() && params.size() - begin < items_bytes_max) {
     if (batch.count > 0) params += ',';
     params += item_json(items_.take(), !plan_.spec.is_program(), plan_.args, plan_.marker).text;
     ++batch.count;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "client/failure.hpp"
+#include "client/time_units.hpp"
 #include "common/limits.hpp"
 #include "common/nearest.hpp"
 
@@ -30,9 +31,6 @@ std::optional<double> parse_with_unit(std::string_view text, std::span<const Uni
   return std::nullopt;
 }
 
-constexpr double minute = 60;
-constexpr double hour = 60 * minute;
-constexpr double day = 24 * hour;
 constexpr double kibi = 1024;
 constexpr std::array duration_units{Unit{"s", 1}, Unit{"ms", 1e-3}, Unit{"m", minute}, Unit{"h", hour}, Unit{"d", day}};
 constexpr std::array size_units{Unit{"B", 1},          Unit{"K", kibi},

@@ -9,7 +9,7 @@
 namespace stint::cli {
 namespace {
 
-std::string name(const nlohmann::json& task) { return text_at(task, "name"); }
+std::string task_name(const nlohmann::json& task) { return text_at(task, "name"); }
 std::string description(const nlohmann::json& task) { return text_at(task, "description"); }
 
 std::string executors(const nlohmann::json& task) {
@@ -32,8 +32,8 @@ std::string parameters(const nlohmann::json& task) {
   return text;
 }
 
-constexpr std::array table{Column{"TASK", name}, Column{"ON", executors}, Column{"PLUG-IN", plugin},
-                           Column{"ARGUMENTS", parameters}, Column{"DESCRIPTION", description}};
+constexpr std::array columns{Column{"TASK", task_name}, Column{"ON", executors}, Column{"PLUG-IN", plugin},
+                             Column{"ARGUMENTS", parameters}, Column{"DESCRIPTION", description}};
 
 class Tasks : public Action {
  public:
@@ -43,7 +43,7 @@ class Tasks : public Action {
     require_no_words(words);
     const auto answer = connect(target()).call("task.list", "{}");
     const auto& tasks = answer.is_array() ? answer : field_at(answer, "tasks");
-    Renderer renderer(form_, table, Renderer::Pace::paged, quiet());
+    Renderer renderer(form_, columns, Renderer::Pace::paged, quiet());
     for (const auto& task : tasks) renderer.add(task);
     renderer.finish();
     return exit_code::success;

@@ -119,7 +119,7 @@ apply: `field`, `expected`, `nearest`, `reason`, `limit`, `value`, `setting`, `i
 |---|---|---|
 )";
 
-constexpr std::string_view pools = R"(## Pools
+constexpr std::string_view pools_chapter = R"(## Pools
 
 A pool is a program of which up to `size` workers live on, each doing one message at a time: a job with `pool` and `args` costs a line
 each way and no process. It is set by `pool.set`, or stands in the configuration as `[pools.NAME]`. A worker is started when a message
@@ -202,7 +202,7 @@ std::string protocol_markdown() {
   out += "\n## A job\n\nExactly one of `command`, `shell`, `task` and `pool`. The other fields are optional.\n\n";
   out += field_table(stint::json::describe<JobSpec>(), true);
   out += "\n";
-  out += pools;
+  out += pools_chapter;
   out += "## Methods\n\n";
   for (const Method& method : method_table()) out += method_section(method);
   out.pop_back();

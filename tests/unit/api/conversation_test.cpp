@@ -6,9 +6,9 @@
 namespace stint::api {
 namespace {
 
+using fakes::FakeBackend;
+using fakes::Peer;
 using nlohmann::json;
-using testing::FakeBackend;
-using testing::Peer;
 
 std::string request(int id, const std::string& method, const json& params = json::object()) {
   return json{{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", params}}.dump();

@@ -9,9 +9,9 @@
 namespace stint::api {
 namespace {
 
+using fakes::FakeBackend;
+using fakes::Peer;
 using nlohmann::json;
-using testing::FakeBackend;
-using testing::Peer;
 
 struct DispatchTest : ::testing::Test {
   FakeBackend backend;

@@ -7,7 +7,7 @@
 #include "daemon/feed/exchange.hpp"
 #include "tests/unit/feed/house.hpp"
 
-namespace stint::testing {
+namespace stint::fakes {
 
 class FakeBackend final : public api::Backend, public feed::Ledger {
  public:
@@ -193,4 +193,4 @@ class Peer {
   std::shared_ptr<api::Conversation> conversation;
 };
 
-}  // namespace stint::testing
+}  // namespace stint::fakes

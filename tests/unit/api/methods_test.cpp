@@ -6,9 +6,9 @@
 namespace stint::api {
 namespace {
 
+using fakes::FakeBackend;
+using fakes::Peer;
 using nlohmann::json;
-using testing::FakeBackend;
-using testing::Peer;
 
 struct MethodsTest : ::testing::Test {
   std::string kind_of(const std::string& method, const json& params) {

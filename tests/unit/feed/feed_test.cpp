@@ -9,7 +9,7 @@
 namespace stint::feed {
 namespace {
 
-using stint::testing::House;
+using stint::fakes::House;
 using Ids = std::vector<JobId>;
 
 class Collector final : public Sink {

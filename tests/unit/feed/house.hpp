@@ -14,7 +14,7 @@
 #include "daemon/db/store.hpp"
 #include "daemon/feed/feed.hpp"
 
-namespace stint::testing {
+namespace stint::fakes {
 
 /// Keeps what it is given; answers later, in order, from `turn`.
 class HandStore final : public db::Store {
@@ -220,4 +220,4 @@ class House {
   feed::Feed feed;
 };
 
-}  // namespace stint::testing
+}  // namespace stint::fakes
