@@ -234,7 +234,7 @@ void FactWriter::cancel(const core::CancelFact& fact) { cancel_.bind(1, fact.id)
 // A job that is not there had its submit refused: nobody was told of it, and nobody hears of its end.
 void FactWriter::finish(const core::FinishFact& fact) {
   const core::FinishedJob& job = *fact.job;
-  const std::uint64_t kept_bytes = core::kept_output_bytes(job.end, *job.spec) + earlier_bytes(job.id);
+  const std::uint64_t kept_bytes = core::kept_output_bytes(job.end, *job.spec) + earlier_bytes(job);
   ending_.clear();
   encode_end(ending_, job.end, job.finished_at);
   finish_.bind(1, job.seq)
@@ -255,9 +255,10 @@ void FactWriter::finish(const core::FinishFact& fact) {
   catalogue_.finished(fact.job, kept_bytes);
 }
 
-std::uint64_t FactWriter::earlier_bytes(JobId id) {
+std::uint64_t FactWriter::earlier_bytes(const core::FinishedJob& job) {
+  if (job.spec->retry.max == 0) return 0;
   const ResetAtEnd reset(earlier_bytes_);
-  return earlier_bytes_.bind(1, id).step() ? earlier_bytes_.natural(0) : 0;
+  return earlier_bytes_.bind(1, job.id).step() ? earlier_bytes_.natural(0) : 0;
 }
 
 std::int64_t FactWriter::label(const std::string& name) {

@@ -58,7 +58,7 @@ class FactWriter {
   void retry(const core::EndedAttempt& attempt);
   void cancel(const core::CancelFact& fact);
   void finish(const core::FinishFact& fact);
-  [[nodiscard]] std::uint64_t earlier_bytes(JobId id);
+  [[nodiscard]] std::uint64_t earlier_bytes(const core::FinishedJob& job);
   std::int64_t label(const std::string& name);
   void trim_labels();
   void forget(const core::ForgetFact& fact);

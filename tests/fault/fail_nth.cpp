@@ -2,15 +2,22 @@
 //
 // The file that STINT_FAIL_NTH names is mapped by every process that has this loaded, and by the test, which arms it: which
 // function, in whose processes, the how manyth call from now on, and with which errno. One call fails, then none. Calls that a
-// library makes by its own inner names (stdio) are not seen, nor is clone3, which has no name in libc.
+// library makes by its own inner names (stdio) are not seen. clone3 has no name in libc: the workers are told that this kernel
+// has none (as containers do), and fall back on clone.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -40,6 +47,7 @@ enum class Call : std::int32_t {
   mmap,
   mkdir,
   fork,
+  clone,
 };
 
 constexpr std::int32_t daemon_bit = 1;
@@ -72,6 +80,19 @@ bool fails(Call call) {
   return true;
 }
 
+/// From here on clone3 is ENOSYS, in this process and in all that it starts.
+void hide_clone3() {
+  std::array<sock_filter, 4> program{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog filter{program.size(), program.data()};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
 [[gnu::constructor]] void map_control() {
   const char* path = std::getenv("STINT_FAIL_NTH");
   if (path == nullptr) return;
@@ -84,6 +105,7 @@ bool fails(Call call) {
   void* const place = libc<Map>("mmap")(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   ::close(fd);
   if (place != MAP_FAILED) control = static_cast<Control*>(place);
+  if (ours == worker_bit) hide_clone3();
 }
 
 /// What is written into anything else (an event descriptor, a pipe) cannot fail so.
@@ -219,6 +241,10 @@ int mkdir(const char* path, mode_t mode) noexcept {
 pid_t fork() noexcept {
   static const auto next = libc<pid_t (*)()>("fork");
   return fails(Call::fork) ? -1 : next();
+}
+int clone(int (*body)(void*), void* stack, int flags, void* argument, ...) noexcept {
+  static const auto next = libc<int (*)(int (*)(void*), void*, int, void*, ...)>("clone");
+  return fails(Call::clone) ? -1 : next(body, stack, flags, argument);
 }
 
 }  // extern "C"

@@ -20,12 +20,12 @@ from harness import BIN, RpcError, seconds, until
 
 SHIM = BIN / "libfail_nth.so"
 CALLS = ["none", "open", "write", "pwrite", "fsync", "ftruncate", "fallocate", "socket", "accept", "connect", "pipe", "epoll",
-         "memfd", "mmap", "mkdir", "fork"]
+         "memfd", "mmap", "mkdir", "fork", "clone"]
 ERRORS = {
     "open": ["EMFILE", "ENOSPC", "ENOMEM"], "write": ["ENOSPC", "EIO"], "pwrite": ["ENOSPC", "EIO"], "fsync": ["EIO", "ENOSPC"],
     "ftruncate": ["EIO"], "fallocate": ["ENOSPC"], "socket": ["EMFILE", "ENOMEM"], "accept": ["EMFILE", "ENOMEM"],
     "connect": ["ENOMEM"], "pipe": ["EMFILE"], "epoll": ["ENOMEM", "EMFILE"], "memfd": ["EMFILE", "ENOMEM"], "mmap": ["ENOMEM"],
-    "mkdir": ["ENOSPC"], "fork": ["ENOMEM"],
+    "mkdir": ["ENOSPC"], "fork": ["ENOMEM"], "clone": ["ENOMEM", "EAGAIN"],
 }
 WHOSE = {"daemon": 1, "worker": 2}
 SHORT_N_MAX = 8
