@@ -22,8 +22,8 @@ constexpr auto last_wait = std::chrono::seconds(10);
 /// From a program's end to the next start by way of the daemon, commits aside: three threads wake for it.
 constexpr Duration turnaround = std::chrono::microseconds(300);
 
-/// An end is told by its runner, and recorded by the store, in company: each waits up to 5 ms, and nearly always less.
-constexpr Duration company = std::chrono::milliseconds(6);
+/// An end is told by its runner, and recorded by the store, in company: each waits up to 10 ms, and nearly always less.
+constexpr Duration company = std::chrono::milliseconds(12);
 
 constexpr int exit_store_failed = 1;
 

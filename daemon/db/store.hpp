@@ -69,7 +69,7 @@ struct ListQuery {
 };
 
 /// How long a patient Persist may wait for others: noticed by nobody, and several times what a commit costs.
-inline constexpr std::chrono::milliseconds patience{5};
+inline constexpr std::chrono::milliseconds patience{10};
 
 class Store {
  public:

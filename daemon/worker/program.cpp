@@ -48,12 +48,7 @@ void Program::begin() {
 }
 
 void Program::on_spawned(SpawnResult result) {
-  if (!result.failure.empty()) {
-    spawn_failure_ = std::move(result.failure);
-    spawn_exit_code_ = result.exit_code;
-    finished_at_ = wall_now();
-    return end();
-  }
+  if (result.failure) return on_not_started(std::move(*result.failure));
   pid_ = result.pid;
   record_.pid = pid_;
   record_.start_ticks = result.start_ticks;
@@ -63,6 +58,17 @@ void Program::on_spawned(SpawnResult result) {
   open_stream(out_, std::move(result.out), order_.out);
   open_stream(err_, std::move(result.err), order_.err);
   if (order_.timeout) arm(*order_.timeout, &Program::on_timeout);
+}
+
+void Program::on_not_started(SpawnFailure failure) {
+  spawn_failure_ = std::move(failure);
+  finished_at_ = wall_now();
+  if (!settled_) started_at_ = {};
+  for (Stream* stream : {&out_, &err_}) {
+    stream->watch.reset();
+    stream->capture.reset();
+  }
+  end();
 }
 
 void Program::settle() {
@@ -391,10 +397,10 @@ RunEnded Program::take_end() {
   ended.stopped = stopped_;
   ended.started_at = started_at_;
   ended.finished_at = finished_at_;
-  if (!spawn_failure_.empty()) {
+  if (spawn_failure_) {
     ended.ending = Ending::not_started;
-    ended.code = spawn_exit_code_;
-    ended.message = spawn_failure_;
+    ended.code = spawn_failure_->exit_code;
+    ended.message = spawn_failure_->message;
   } else {
     const int status = exit_->status;
     ended.ending = WIFSIGNALED(status) ? Ending::signalled : Ending::exited;

@@ -60,6 +60,8 @@ class Program {
   /// Notes in the slot file that it is about to begin.
   void begin();
   void on_spawned(SpawnResult result);
+  /// Its process has ended before it was the program.
+  void on_not_started(SpawnFailure failure);
   /// It has lived for a while: its start is told and its output watched. What is over before costs neither, its output
   /// lies in its pipes until it is drained at the end.
   void settle();
@@ -126,8 +128,7 @@ class Program {
   Time started_at_{};
   Wish wish_ = Wish::none;
   pid_t pid_ = 0;
-  std::string spawn_failure_;
-  int spawn_exit_code_ = 0;
+  std::optional<SpawnFailure> spawn_failure_;
   std::optional<ChildExit> exit_;
   Time finished_at_{};
   bool timed_out_ = false;

@@ -41,7 +41,7 @@ constexpr Clock::duration room_pause = 100ms;
 
 /// How long ends may wait to be told together, while there is more to run here: each message wakes the daemon and costs a
 /// commit there.
-constexpr Clock::duration report_delay = 5ms;
+constexpr Clock::duration report_delay = 10ms;
 
 /// Connections that have not said who they are. One more pushes out the oldest.
 constexpr std::size_t callers_max = 8;
@@ -49,6 +49,9 @@ constexpr std::size_t callers_max = 8;
 /// A program that is over sooner, and whose output nobody follows, costs no watch on its pipes and no word of its start. Longer
 /// than a small program takes where all processors are busy; a large output waits so long once, when it has filled its pipe.
 constexpr Clock::duration settle_delay = 4ms;
+
+/// A program whose file takes longer to be opened is shown as running all the same.
+constexpr Clock::duration exec_patience = 1s;
 
 /// From when on the output of a program lies on disk, however little it is: it is to outlive its runner.
 constexpr Clock::duration write_out_delay = 1s;
@@ -107,6 +110,8 @@ class Runner final : public PoolHost {
   void on_recorded(const Run& run);
   void begin_waiting();
   Program& begin(ProgramHost& owner, Begin order, std::size_t slot, WorkerPipes* pipes = nullptr);
+  /// It is the program, or was. Of one that never will be, its end tells.
+  [[nodiscard]] bool has_begun(const Program& program);
   void settle_programs();
   void write_outputs();
   void on_child_signal();
@@ -139,12 +144,18 @@ class Runner final : public PoolHost {
   std::uint32_t free_slots_ = 0;
   std::map<Run, std::unique_ptr<Program>> programs_;
   UnrecordedEnds unrecorded_{loop_, slots_, hello_};
-  std::unordered_map<pid_t, Program*> by_pid_;
+  Spawner spawner_;
+  struct Child {
+    Program* program = nullptr;
+    LaunchPtr launch;  // until it is known to be through
+  };
+  std::unordered_map<pid_t, Child> by_pid_;
   struct Fresh {
     Program* program = nullptr;
     Clock::time_point since;
+    Clock::time_point due;
   };
-  std::deque<Fresh> fresh_;  // spawned, not settled, oldest first
+  std::deque<Fresh> fresh_;  // spawned, not settled, the next due first
   Timer settle_timer_{loop_, [this] { settle_programs(); }};
   struct Young {
     Run run;
@@ -349,11 +360,11 @@ Program& Runner::begin(ProgramHost& owner, Begin order, std::size_t slot, Worker
   if (pipes != nullptr) order.out.output = order.err.output = OutputKind::null;
   Program& program = *programs_.emplace(run, std::make_unique<Program>(owner, std::move(order), slot, boot_)).first->second;
   program.begin();
-  SpawnResult result;
-  spawn(plan, result);
-  if (result.failure.empty()) {
-    by_pid_[result.pid] = &program;
-    fresh_.push_back({&program, Clock::now()});
+  SpawnResult result = spawner_.spawn(std::move(plan));
+  if (!result.failure) {
+    by_pid_[result.pid] = {&program, std::move(result.launch)};
+    const auto now = Clock::now();
+    fresh_.push_back({&program, now, now + settle_delay});
     if (!settle_timer_.is_armed()) settle_timer_.arm_in(settle_delay);
   }
   if (pipes != nullptr) *pipes = {std::move(result.input), std::move(result.out), std::move(result.err)};
@@ -375,14 +386,26 @@ void Runner::free_slot(std::size_t slot) {
   slots_.give_back(slot);
 }
 
+bool Runner::has_begun(const Program& program) {
+  const auto child = by_pid_.find(program.pid());
+  if (child == by_pid_.end() || !child->second.launch) return true;
+  if (!worker::has_begun(*child->second.launch)) return false;
+  spawner_.give_back(std::move(child->second.launch));
+  return true;
+}
+
 void Runner::settle_programs() {
   const auto now = Clock::now();
-  while (!fresh_.empty() && fresh_.front().since + settle_delay <= now) {
-    fresh_.front().program->settle();
-    young_.push_back({fresh_.front().program->run(), fresh_.front().since});
-    fresh_.pop_front();
+  for (; !fresh_.empty() && fresh_.front().due <= now; fresh_.pop_front()) {
+    const Fresh fresh = fresh_.front();
+    if (!has_begun(*fresh.program) && now < fresh.since + exec_patience) {
+      fresh_.push_back({fresh.program, fresh.since, now + settle_delay});
+      continue;
+    }
+    fresh.program->settle();
+    young_.push_back({fresh.program->run(), fresh.since});
   }
-  if (!fresh_.empty()) settle_timer_.arm(fresh_.front().since + settle_delay);
+  if (!fresh_.empty()) settle_timer_.arm(fresh_.front().due);
   if (!young_.empty() && !write_out_timer_.is_armed()) write_out_timer_.arm(young_.front().since + write_out_delay);
 }
 
@@ -407,9 +430,11 @@ void Runner::on_child_signal() {
       ++orphans_ended_;
       continue;
     }
-    Program* program = known->second;
+    Child child = std::move(known->second);
     by_pid_.erase(known);
-    program->on_exit(exit);
+    auto failure = child.launch ? failure_of(*child.launch) : std::nullopt;
+    spawner_.give_back(std::move(child.launch));
+    failure ? child.program->on_not_started(std::move(*failure)) : child.program->on_exit(exit);
   }
   if (scan_timer_.is_armed() && !orphans_alive()) {
     for (const auto& [run, program] : programs_) program->on_no_orphans();

@@ -4,8 +4,8 @@
 // trees, and reports each end until it is told that the end is on record. What it has begun and ended stands in its slot
 // file before it is reported. Without a daemon it begins nothing; programs that are not durable are killed, the others go
 // on, and what they leave is put where it survives the runner. The next daemon, known by its larger epoch, is told
-// everything. Without a daemon and without programs it ends. Its loop is one thread, which a spawn holds until the program
-// runs (vfork): hence two runners at least. The first thread only adopts orphans.
+// everything. Without a daemon and without programs it ends. Its loop is one thread; the first thread only adopts
+// orphans.
 #pragma once
 
 #include <string>

@@ -4,60 +4,96 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "common/slot_file.hpp"
 #include "daemon/worker/clone_child.hpp"
 
 namespace stint::worker {
+
+class Launch {
+ public:
+  enum class Step : std::uint8_t { none, session, open_files, descriptors, directory, exec };
+
+  /// What the child reads, and where it says what failed. Nothing in it needs a call.
+  struct Args {
+    const char* program = nullptr;
+    char* const* argv = nullptr;
+    char* const* envp = nullptr;
+    const char* cwd = nullptr;
+    bool cwd_given = false;
+    mode_t umask = 0;
+    const rlimit* open_files = nullptr;
+    int fds[3] = {};         // NOLINT(*-avoid-c-arrays): the child calls nothing
+    std::uint64_t mask = 0;  // of signals, as the kernel has it
+    volatile Step failed_step = Step::none;
+    volatile int error = 0;
+  };
+
+  /// The child's pid, or -1 with errno.
+  [[nodiscard]] pid_t start(SpawnPlan plan, std::string path, const std::array<int, 3>& fds);
+  [[nodiscard]] bool is_through() const { return !stack_.is_in_use(); }
+  [[nodiscard]] std::optional<SpawnFailure> failure() const;
+
+ private:
+  SpawnPlan plan_;
+  std::string path_;
+  std::vector<char*> argv_;
+  std::vector<char*> envp_;
+  Args args_;
+  ChildStack stack_;
+};
+
 namespace {
 
 constexpr int exit_not_executable = 126;
 constexpr int exit_not_found = 127;
 
-enum class Step : std::uint8_t { none, session, open_files, directory, descriptors, exec };
+using Step = Launch::Step;
 
-/// What the child reads and where it says what failed; lies on the parent's stack, which waits.
-struct ChildArgs {
-  const SpawnPlan* plan = nullptr;
-  const char* program = nullptr;
-  char* const* argv = nullptr;
-  char* const* envp = nullptr;
-  std::array<int, 3> fds{};
-  sigset_t mask{};
-  volatile Step failed_step = Step::none;
-  volatile int error = 0;
-};
+/// Stacks that are kept for what is spawned next.
+constexpr std::size_t spares_max = 16;
 
-int fail(ChildArgs& args, Step step) {
-  args.error = errno;
-  args.failed_step = step;
-  return exit_not_found;
-}
-
-/// Runs in the child, in the parent's memory: system calls only.
-int child_main(void* argument) {
-  auto& args = *static_cast<ChildArgs*>(argument);
-  const SpawnPlan& plan = *args.plan;
-  if (::setsid() < 0) return fail(args, Step::session);
-  if (plan.open_files && ::setrlimit(RLIMIT_NOFILE, &*plan.open_files) != 0) return fail(args, Step::open_files);
-  ::umask(plan.umask);
-  if (::chdir(plan.cwd.c_str()) != 0 && (plan.cwd_given || ::chdir("/") != 0)) return fail(args, Step::directory);
-  for (int target = 0; target < 3; ++target) {
-    // Not dup2(): sanitizers intercept it and would take it for the parent's.
-    if (::syscall(SYS_dup3, args.fds[static_cast<std::size_t>(target)], target, 0) < 0) return fail(args, Step::descriptors);
+STINT_CHILD_CODE int child_main(void* argument) {
+  auto* const args = static_cast<Launch::Args*>(argument);
+  Step step = Step::session;
+  long result = child_syscall(SYS_setsid);
+  if (result >= 0 && args->open_files != nullptr) {
+    step = Step::open_files;
+    result = child_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, reinterpret_cast<long>(args->open_files));
   }
-  // All of ours are close-on-exec already; this also closes what somebody's library may have left open.
-  if (::syscall(SYS_close_range, 3U, ~0U, 0U) != 0 && errno != ENOSYS) return fail(args, Step::descriptors);
-  ::sigprocmask(SIG_SETMASK, &args.mask, nullptr);
-  ::execve(args.program, args.argv, args.envp);
-  return fail(args, Step::exec);
+  child_syscall(SYS_umask, args->umask);
+  for (int target = 0; target < 3 && result >= 0; ++target) {
+    step = Step::descriptors;
+    result = child_syscall(SYS_dup3, args->fds[target], target);
+  }
+  if (result >= 0) {
+    // All of ours are close-on-exec already; this also closes what somebody's library may have left open, and all of them before
+    // what may take long.
+    result = child_syscall(SYS_close_range, 3, ~0U);
+    if (result == -ENOSYS) result = 0;
+  }
+  if (result >= 0) {
+    step = Step::directory;
+    result = child_syscall(SYS_chdir, reinterpret_cast<long>(args->cwd));
+    if (result < 0 && !args->cwd_given) result = child_syscall(SYS_chdir, reinterpret_cast<long>("/"));
+  }
+  if (result >= 0) {
+    step = Step::exec;
+    child_syscall(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&args->mask), 0, sizeof args->mask);
+    result = child_syscall(SYS_execve, reinterpret_cast<long>(args->program), reinterpret_cast<long>(args->argv),
+                           reinterpret_cast<long>(args->envp));
+  }
+  args->error = static_cast<int>(-result);
+  args->failed_step = step;
+  return exit_not_found;
 }
 
 std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
@@ -97,6 +133,8 @@ struct ChildEnds {
   }
 };
 
+void fail(SpawnResult& result, std::string message) { result.failure = SpawnFailure{exit_not_executable, std::move(message)}; }
+
 std::string in_directory(const SpawnPlan& plan, const std::string& path) {
   return path.starts_with('/') ? path : plan.cwd + '/' + path;
 }
@@ -115,13 +153,13 @@ bool open_input(const SpawnPlan& plan, ChildEnds& ends, SpawnResult& result) {
   }
   if (plan.input == InputKind::file) {
     UniqueFd fd = open_for_child(in_directory(plan, plan.input_path), O_RDONLY, 0);
-    if (!fd) result.failure = "cannot open '" + plan.input_path + "' as standard input: " + reason(errno);
+    if (!fd) fail(result, "cannot open '" + plan.input_path + "' as standard input: " + reason(errno));
     ends.own(0, std::move(fd));
-    return result.failure.empty();
+    return !result.failure;
   }
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
-    result.failure = "no pipe for standard input: " + reason(errno);
+    fail(result, "no pipe for standard input: " + reason(errno));
     return false;
   }
   ends.own(0, UniqueFd(pipe[0]));
@@ -139,15 +177,15 @@ bool open_output(const SpawnPlan& plan, const OutputOrder& order, std::size_t ta
     case OutputKind::file: {
       const int flags = O_WRONLY | O_CREAT | (order.append ? O_APPEND : O_TRUNC);
       UniqueFd fd = open_for_child(in_directory(plan, order.path), flags, 0666 & ~plan.umask);
-      if (!fd) result.failure = "cannot open '" + order.path + "' as " + name + ": " + reason(errno);
+      if (!fd) fail(result, "cannot open '" + order.path + "' as " + name + ": " + reason(errno));
       ends.own(target, std::move(fd));
-      return result.failure.empty();
+      return !result.failure;
     }
     case OutputKind::capture: break;
   }
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
-    result.failure = std::string("no pipe for ") + name + ": " + reason(errno);
+    fail(result, std::string("no pipe for ") + name + ": " + reason(errno));
     return false;
   }
   ours.reset(pipe[0]);
@@ -162,6 +200,38 @@ bool is_directory(const std::string& path) {
 }
 
 }  // namespace
+
+pid_t Launch::start(SpawnPlan plan, std::string path, const std::array<int, 3>& fds) {
+  plan_ = std::move(plan);
+  path_ = std::move(path);
+  argv_ = pointers_to(plan_.argv);
+  envp_ = pointers_to(plan_.env);
+  args_.program = path_.c_str();
+  args_.argv = argv_.data();
+  args_.envp = envp_.data();
+  args_.cwd = plan_.cwd.c_str();
+  args_.cwd_given = plan_.cwd_given;
+  args_.umask = plan_.umask;
+  args_.open_files = plan_.open_files ? &*plan_.open_files : nullptr;
+  std::ranges::copy(fds, args_.fds);
+  args_.failed_step = Step::none;
+  return stack_.start(child_main, &args_);
+}
+
+std::optional<SpawnFailure> Launch::failure() const {
+  const Step step = args_.failed_step;
+  const int error = args_.error;
+  if (step == Step::none) return std::nullopt;
+  const bool missing = step == Step::exec && (error == ENOENT || error == ENOTDIR);
+  return SpawnFailure{missing ? exit_not_found : exit_not_executable, describe(plan_, path_, step, error)};
+}
+
+void LaunchEnd::operator()(Launch* launch) const {
+  if (launch->is_through()) delete launch;
+}
+
+bool has_begun(const Launch& launch) { return launch.is_through() && !launch.failure(); }
+std::optional<SpawnFailure> failure_of(const Launch& launch) { return launch.failure(); }
 
 FoundProgram find_program(const std::string& name, const std::string& search_path, const std::string& cwd) {
   if (name.empty()) return {{}, exit_not_found, "the command is empty"};
@@ -183,30 +253,27 @@ FoundProgram find_program(const std::string& name, const std::string& search_pat
   return {{}, exit_not_found, "'" + name + "' was not found in PATH (" + search_path + ")"};
 }
 
-void spawn(const SpawnPlan& plan, SpawnResult& result) {
-  result.exit_code = exit_not_executable;
+Spawner::Spawner() = default;
+Spawner::~Spawner() = default;
+
+SpawnResult Spawner::spawn(SpawnPlan plan) {
+  SpawnResult result;
   ChildEnds ends;
   if (!open_input(plan, ends, result) || !open_output(plan, plan.out, 1, ends, result.out, result) ||
       !open_output(plan, plan.err, 2, ends, result.err, result)) {
-    return;
+    return result;
   }
-  const FoundProgram found = find_program(plan.argv.empty() ? std::string() : plan.argv.front(), plan.search_path, plan.cwd);
+  FoundProgram found = find_program(plan.argv.empty() ? std::string() : plan.argv.front(), plan.search_path, plan.cwd);
   if (found.path.empty()) {
-    result.exit_code = found.exit_code;
-    result.failure = found.failure;
-    return;
+    result.failure = SpawnFailure{found.exit_code, std::move(found.failure)};
+    return result;
   }
-  const std::vector<char*> argv = pointers_to(plan.argv);
-  const std::vector<char*> envp = pointers_to(plan.env);
-
-  ChildArgs args;
-  args.plan = &plan;
-  args.program = found.path.c_str();
-  args.argv = argv.data();
-  args.envp = envp.data();
-  args.fds = ends.fds;
-  ::sigemptyset(&args.mask);
-
+  if (spare_.empty()) {
+    result.launch.reset(new Launch);
+  } else {
+    result.launch = std::move(spare_.back());
+    spare_.pop_back();
+  }
   // No signal may reach the child while it shares our memory.
   sigset_t all;
   sigset_t before;
@@ -214,22 +281,19 @@ void spawn(const SpawnPlan& plan, SpawnResult& result) {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   result.start_ticks = ticks_since_boot();
   result.started_at = wall_now();
-  const pid_t pid = clone_child(child_main, &args);
+  result.pid = result.launch->start(std::move(plan), std::move(found.path), ends.fds);
   const int clone_error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-
-  if (pid < 0) {
-    result.failure = "cannot make a process: " + reason(clone_error);
-  } else if (args.failed_step != Step::none) {
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    result.failure = describe(plan, found.path, args.failed_step, args.error);
-    const bool missing = args.failed_step == Step::exec && (args.error == ENOENT || args.error == ENOTDIR);
-    result.exit_code = missing ? exit_not_found : exit_not_executable;
-  } else {
-    result.pid = pid;
-    result.exit_code = 0;
+  if (result.pid < 0) {
+    result.pid = 0;
+    give_back(std::move(result.launch));
+    result.failure = SpawnFailure{exit_not_executable, "cannot make a process: " + reason(clone_error)};
   }
+  return result;
+}
+
+void Spawner::give_back(LaunchPtr launch) {
+  if (launch && launch->is_through() && spare_.size() < spares_max) spare_.push_back(std::move(launch));
 }
 
 }  // namespace stint::worker

@@ -244,7 +244,13 @@ pid_t fork() noexcept {
 }
 int clone(int (*body)(void*), void* stack, int flags, void* argument, ...) noexcept {
   static const auto next = libc<int (*)(int (*)(void*), void*, int, void*, ...)>("clone");
-  return fails(Call::clone) ? -1 : next(body, stack, flags, argument);
+  va_list more;
+  va_start(more, argument);
+  auto* const parent_word = va_arg(more, pid_t*);
+  auto* const storage = va_arg(more, void*);
+  auto* const child_word = va_arg(more, pid_t*);
+  va_end(more);
+  return fails(Call::clone) ? -1 : next(body, stack, flags, argument, parent_word, storage, child_word);
 }
 
 }  // extern "C"

@@ -88,6 +88,7 @@ class Facts {
     facts.emplace_back(std::move(fact));
   }
   void retry(std::vector<core::Fact>& facts, const StoredJob& job) {
+    if (job.spec->retry.max == 0) return;
     const Attempt newest = job.attempt == 0 || job.waits_until ? job.attempt + 1 : job.attempt;
     if (newest != job.attempt) facts.emplace_back(core::StartFact{job.id, newest});
     core::SubmitFact submit{.first = job.id, .parent = 0, .at = job.submitted_at, .user = job.user, .jobs = {}, .key = {}};

@@ -22,6 +22,7 @@ inline std::shared_ptr<const JobSpec> sample_spec(const std::string& word, const
   if (!group.empty()) spec->group = group;
   spec->env["WORD"] = word;
   spec->timeout = std::chrono::milliseconds(1'500);
+  spec->retry.max = word.size() % 2;
   return spec;
 }
 

@@ -267,8 +267,37 @@ TEST(Environments, JobsCannotForgeTheirMarker) {
   EXPECT_EQ(search_path(user_basics(), begin), "/mine");
 }
 
+TEST(Spawner, WhatFailsOnItsWayHasNeverBegun) {
+  Spawner spawner;
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  // The same launch serves one after the other.
+  for (const auto& [program, cwd, failure] : std::vector<std::array<std::string, 3>>{
+           {"/no/such/program", "/", "cannot execute '/no/such/program': No such file or directory"},
+           {"/bin/true", "/", ""},
+           {"/bin/true", "/no/such/place", "cannot enter the directory '/no/such/place': No such file or directory"},
+           {"/bin/true", "/", ""}}) {
+    SpawnPlan plan;
+    plan.argv = {program};
+    plan.cwd = cwd;
+    plan.cwd_given = true;
+    plan.out.output = plan.err.output = OutputKind::null;
+    plan.null_fd = null.get();
+    SpawnResult result = spawner.spawn(std::move(plan));
+    ASSERT_FALSE(result.failure);
+    int status = 0;
+    ASSERT_EQ(::waitpid(result.pid, &status, 0), result.pid);
+    EXPECT_EQ(has_begun(*result.launch), failure.empty());
+    const auto found = failure_of(*result.launch);
+    ASSERT_EQ(found.has_value(), !failure.empty());
+    EXPECT_EQ(found ? found->message : "", failure);
+    spawner.give_back(std::move(result.launch));
+  }
+}
+
 TEST(Trees, MarkedStrangersAreFoundAndOthersAreNot) {
-  const auto start = [](std::vector<std::string> env) {
+  Spawner spawner;
+  std::vector<LaunchPtr> launches;
+  const auto start = [&](std::vector<std::string> env) {
     SpawnPlan plan;
     plan.argv = {"/bin/sleep", "600"};
     plan.env = std::move(env);
@@ -276,9 +305,10 @@ TEST(Trees, MarkedStrangersAreFoundAndOthersAreNot) {
     plan.out.output = plan.err.output = OutputKind::null;
     const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     plan.null_fd = null.get();
-    SpawnResult result;
-    spawn(plan, result);
-    EXPECT_EQ(result.failure, "");
+    SpawnResult result = spawner.spawn(std::move(plan));
+    EXPECT_FALSE(result.failure);
+    while (!has_begun(*result.launch)) std::this_thread::yield();
+    launches.push_back(std::move(result.launch));
     return result.pid;
   };
   const pid_t mine = start({"STINT_INSTANCE=a", "STINT_JOB_ID=7", "STINT_ATTEMPT=1"});
