@@ -213,7 +213,7 @@ void Program::kill_tree() {
   wish_ = Wish::kill;
   empty_scans_ = 0;
   // Its group at once, as one: whoever sees a child killed before itself might go on to something else.
-  if (pid_ != 0 && !exit_) ::kill(-pid_, SIGKILL);
+  if (pid_ != 0 && !exit_) ::kill(-pid_, SIGKILL);  // it may have none yet: then the scan finds it
   host_.want_scan(0ms);
 }
 
@@ -244,7 +244,7 @@ void Program::signal(const SignalRun& question) {
   Done done{question.question, {}};
   if (phase_ != Phase::running) {
     done.refusal = Refusal{ErrorKind::conflict, "its program is not running"};
-  } else if (::kill(-pid_, question.signal) != 0) {
+  } else if (::kill(-pid_, question.signal) != 0 && ::kill(pid_, question.signal) != 0) {  // it may have no group yet
     done.refusal = Refusal{ErrorKind::conflict, std::string("cannot signal it: ") + std::strerror(errno)};
   }
   host_.send(done);

@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 
 #include "tests/bench/contest.hpp"
@@ -45,9 +47,24 @@ double through_stint(const Setup& setup, const std::vector<std::string>& command
   return took;
 }
 
+/// What a program loads when it starts hangs on its environment (LANG above all): the loops' programs get that of a job.
+void take_on_environment_of_job(const Setup& setup) {
+  LineSocket socket(setup.socket);
+  const nlohmann::json run{
+      {"jsonrpc", "2.0"}, {"id", 1}, {"method", "job.run"}, {"params", {{"job", {{"command", {"env"}}}}, {"output", true}}}};
+  socket.out() = run.dump() + "\n";
+  std::istringstream variables(nlohmann::json::parse(socket.line()).at("result").at("stdout").at("data").get<std::string>());
+  clearenv();
+  for (std::string line; std::getline(variables, line);) {
+    const std::size_t name_end = line.find('=');
+    if (name_end != std::string::npos) setenv(line.substr(0, name_end).c_str(), line.c_str() + name_end + 1, 1);
+  }
+}
+
 }  // namespace
 
 void run_programs(const Setup& setup, const std::vector<std::string>& command) {
+  take_on_environment_of_job(setup);
   std::string text;
   for (const auto& word : command) text += (text.empty() ? "" : " ") + word;
   print_title("programs: " + std::to_string(setup.programs) + " × " + text + ", " + std::to_string(setup.slots) +
