@@ -269,12 +269,14 @@ def test_a_map_that_is_given_up_cancels_what_is_left(place, blocked):
     futures, release = blocked(executor)
     results = executor.map(stint.Command(["echo"]), range(5))
     timing = executor.map(stint.Command(["echo"]), range(3), timeout=0.05)
+    there = lambda **more: len(list(executor._engine.client.list(group=executor.group, **more)))  # noqa: E731
+    until(lambda: there() == len(futures) + 8, what="all jobs in the daemon")
     with pytest.raises(concurrent.futures.TimeoutError):
         next(timing)
     release()
     assert len(list(results)) == 5
     executor._engine.client.wait(group=executor.group)
-    assert len(list(executor._engine.client.list(group=executor.group, outcome="cancelled"))) == 3
+    assert there(outcome="cancelled") == 3
     executor.shutdown()
 
 
