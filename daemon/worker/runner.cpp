@@ -50,7 +50,7 @@ constexpr std::size_t callers_max = 8;
 /// than a small program takes where all processors are busy; a large output waits so long once, when it has filled its pipe.
 constexpr Clock::duration settle_delay = 4ms;
 
-/// A program whose file takes longer to be opened is shown as running all the same.
+/// A program whose file takes longer to be opened is told of as started all the same.
 constexpr Clock::duration exec_patience = 1s;
 
 /// From when on the output of a program lies on disk, however little it is: it is to outlive its runner.

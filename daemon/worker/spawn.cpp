@@ -253,9 +253,6 @@ FoundProgram find_program(const std::string& name, const std::string& search_pat
   return {{}, exit_not_found, "'" + name + "' was not found in PATH (" + search_path + ")"};
 }
 
-Spawner::Spawner() = default;
-Spawner::~Spawner() = default;
-
 SpawnResult Spawner::spawn(SpawnPlan plan) {
   SpawnResult result;
   ChildEnds ends;

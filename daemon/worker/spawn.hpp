@@ -78,11 +78,6 @@ struct FoundProgram {
 
 class Spawner {
  public:
-  Spawner();
-  Spawner(const Spawner&) = delete;
-  Spawner& operator=(const Spawner&) = delete;
-  ~Spawner();
-
   [[nodiscard]] SpawnResult spawn(SpawnPlan plan);
   /// For a later one, where its child is through.
   void give_back(LaunchPtr launch);
