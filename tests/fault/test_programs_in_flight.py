@@ -240,6 +240,7 @@ def test_a_stopped_runner_is_waited_for(start, restart):
         client.until_output(job, "up")
     stopped = runner_of(pids[jobs[0]])
     freeze(stopped)
+    let_it_look_old(daemon, stopped)
     try:
         if restart:
             daemon.restart()
@@ -260,6 +261,15 @@ def test_a_stopped_runner_is_waited_for(start, restart):
     for record in client.wait(*jobs):
         assert (record["exit_code"], client.output(record["id"])) == (9, b"up\ngo\n"), record
     assert_ran_once(ran)
+
+
+def let_it_look_old(daemon, runner):
+    """As if it had been stopped for an hour, to whoever goes by when it last touched its files."""
+    hour_ago = time.time() - 3600
+    mine = [lock.parent for lock in daemon.state.glob("workers/*/lock") if lock.read_text().strip() == str(runner)]
+    assert mine, "no folder of the stopped runner"
+    for path in [*mine[0].iterdir(), mine[0]]:
+        os.utime(path, (hour_ago, hour_ago))
 
 
 def let_go(gate, pid):

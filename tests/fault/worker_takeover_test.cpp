@@ -276,7 +276,7 @@ TEST_F(Takeover, DetachWhileARunnerHasNotAnswered) {
   ASSERT_TRUE(daemon->wait_started(1));
   const pid_t stopped = runner_of(1);
   vanish();
-  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  stop(stopped);
   begin({1, 2});
   ASSERT_TRUE(poll_until(daemon->io, [&] { return daemon->subject->workers().surveyed(); }));
   detach();

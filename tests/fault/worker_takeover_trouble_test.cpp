@@ -28,7 +28,7 @@ TEST_F(Takeover, AStoppedRunnerIsWaitedForAndHoldsNothingUp) {
   const pid_t stopped = runner_of(1);
   ASSERT_NE(stopped, runner_of(2));
   vanish();
-  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  stop(stopped);
   begin({1, 2, 3});
   ASSERT_TRUE(daemon->wait_started(2));
   // The other one serves already; what the stopped one may have is not concluded.
@@ -69,7 +69,7 @@ TEST_F(Takeover, AStopForWhatHasNotAnsweredIsKept) {
   ASSERT_TRUE(daemon->wait_started(1));
   const pid_t stopped = runner_of(1);
   vanish();
-  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  stop(stopped);
   begin({1});
   daemon->subject->executor().stop(1, 1, false);
   daemon->io.poll();
@@ -86,7 +86,7 @@ TEST_F(Takeover, DaemonsThatComeAndGoWhileARunnerIsStopped) {
   ASSERT_TRUE(daemon->wait_started(1));
   const pid_t stopped = runner_of(1);
   vanish();
-  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  stop(stopped);
   for (int i = 0; i < 12; ++i) {
     begin({1});
     // It has connected when the runners that it needs beside are not asked for any more.
@@ -164,7 +164,7 @@ TEST_F(Takeover, ARunnerKilledBeforeItAnswers) {
   const pid_t runner = runner_of(1);
   const pid_t main_pid = *daemon->recorder.records[1].start.pid;
   vanish();
-  ASSERT_EQ(::kill(runner, SIGSTOP), 0);
+  stop(runner);
   begin({1, 2});
   ASSERT_TRUE(poll_until(daemon->io, [&] { return daemon->subject->workers().surveyed(); }));
   ASSERT_EQ(::kill(runner, SIGKILL), 0);
