@@ -116,7 +116,8 @@ class Takeover : public ::testing::Test {
     const auto hour_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
     for (const std::string& name : folders()) {
       if (pid_of(name) != runner) continue;
-      for (const char* part : {"lock", "slots", "instance", ""}) std::filesystem::last_write_time(workers / name / part, hour_ago);
+      for (const char* part : {"lock", "slots", "instance", ""})
+        std::filesystem::last_write_time(workers / name / part, hour_ago);
     }
   }
   [[nodiscard]] bool wait_gone(pid_t pid) {
