@@ -19,7 +19,6 @@
 #include <map>
 #include <system_error>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
 #include "common/open_files_limit.hpp"
@@ -28,6 +27,7 @@
 #include "daemon/worker/pools.hpp"
 #include "daemon/worker/process_setup.hpp"
 #include "daemon/worker/program.hpp"
+#include "daemon/worker/spawned_programs.hpp"
 #include "daemon/worker/unrecorded_ends.hpp"
 #include "daemon/worker/worker_folder.hpp"
 
@@ -45,16 +45,6 @@ constexpr Clock::duration report_delay = 10ms;
 
 /// Connections that have not said who they are. One more pushes out the oldest.
 constexpr std::size_t callers_max = 8;
-
-/// A program that is over sooner, and whose output nobody follows, costs no watch on its pipes and no word of its start. Longer
-/// than a small program takes where all processors are busy; a large output waits so long once, when it has filled its pipe.
-constexpr Clock::duration settle_delay = 4ms;
-
-/// A program whose file takes longer to be opened is told of as started all the same.
-constexpr Clock::duration exec_patience = 1s;
-
-/// From when on the output of a program lies on disk, however little it is: it is to outlive its runner.
-constexpr Clock::duration write_out_delay = 1s;
 
 class Runner final : public PoolHost {
  public:
@@ -110,10 +100,6 @@ class Runner final : public PoolHost {
   void on_recorded(const Run& run);
   void begin_waiting();
   Program& begin(ProgramHost& owner, Begin order, std::size_t slot, WorkerPipes* pipes = nullptr);
-  /// It is the program, or was. Of one that never will be, its end tells.
-  [[nodiscard]] bool has_begun(const Program& program);
-  void settle_programs();
-  void write_outputs();
   void on_child_signal();
   void scan();
   void end_of_turn();
@@ -144,25 +130,7 @@ class Runner final : public PoolHost {
   std::uint32_t free_slots_ = 0;
   std::map<Run, std::unique_ptr<Program>> programs_;
   UnrecordedEnds unrecorded_{loop_, slots_, hello_};
-  Spawner spawner_;
-  struct Child {
-    Program* program = nullptr;
-    LaunchPtr launch;  // until it is known to be through
-  };
-  std::unordered_map<pid_t, Child> by_pid_;
-  struct Fresh {
-    Program* program = nullptr;
-    Clock::time_point since;
-    Clock::time_point due;
-  };
-  std::deque<Fresh> fresh_;  // spawned, not settled, the next due first
-  Timer settle_timer_{loop_, [this] { settle_programs(); }};
-  struct Young {
-    Run run;
-    Clock::time_point since;
-  };
-  std::deque<Young> young_;  // settled and perhaps over, oldest first
-  Timer write_out_timer_{loop_, [this] { write_outputs(); }};
+  SpawnedPrograms spawned_{loop_, [this](const Run& run) { return find(run); }};
   Timer room_timer_{loop_, [this] { begin_waiting(); }};
   bool reports_wait_ = true;  // of what is unsent, all may
   std::size_t ends_unsent_ = 0;
@@ -360,13 +328,7 @@ Program& Runner::begin(ProgramHost& owner, Begin order, std::size_t slot, Worker
   if (pipes != nullptr) order.out.output = order.err.output = OutputKind::null;
   Program& program = *programs_.emplace(run, std::make_unique<Program>(owner, std::move(order), slot, boot_)).first->second;
   program.begin();
-  SpawnResult result = spawner_.spawn(std::move(plan));
-  if (!result.failure) {
-    by_pid_[result.pid] = {&program, std::move(result.launch)};
-    const auto now = Clock::now();
-    fresh_.push_back({&program, now, now + settle_delay});
-    if (!settle_timer_.is_armed()) settle_timer_.arm_in(settle_delay);
-  }
+  SpawnResult result = spawned_.spawn(program, std::move(plan));
   if (pipes != nullptr) *pipes = {std::move(result.input), std::move(result.out), std::move(result.err)};
   program.on_spawned(std::move(result));
   return program;
@@ -386,56 +348,11 @@ void Runner::free_slot(std::size_t slot) {
   slots_.give_back(slot);
 }
 
-bool Runner::has_begun(const Program& program) {
-  const auto child = by_pid_.find(program.pid());
-  if (child == by_pid_.end() || !child->second.launch) return true;
-  if (!worker::has_begun(*child->second.launch)) return false;
-  spawner_.give_back(std::move(child->second.launch));
-  return true;
-}
-
-void Runner::settle_programs() {
-  const auto now = Clock::now();
-  for (; !fresh_.empty() && fresh_.front().due <= now; fresh_.pop_front()) {
-    const Fresh fresh = fresh_.front();
-    if (!has_begun(*fresh.program) && now < fresh.since + exec_patience) {
-      fresh_.push_back({fresh.program, fresh.since, now + settle_delay});
-      continue;
-    }
-    fresh.program->settle();
-    young_.push_back({fresh.program->run(), fresh.since});
-  }
-  if (!fresh_.empty()) settle_timer_.arm(fresh_.front().due);
-  if (!young_.empty() && !write_out_timer_.is_armed()) write_out_timer_.arm(young_.front().since + write_out_delay);
-}
-
-void Runner::write_outputs() {
-  const auto now = Clock::now();
-  for (; !young_.empty() && young_.front().since + write_out_delay <= now; young_.pop_front()) {
-    if (Program* program = find(young_.front().run)) program->write_out();
-  }
-  if (!young_.empty()) write_out_timer_.arm(young_.front().since + write_out_delay);
-}
-
 void Runner::on_child_signal() {
   std::array<signalfd_siginfo, 16> infos{};
   while (::read(child_signals_.get(), infos.data(), sizeof infos) == sizeof infos) {
   }
-  // All are reaped before any is told: then the last one finds itself without siblings.
-  std::vector<ChildExit> exits;
-  while (const auto exit = reap_child()) exits.push_back(*exit);
-  for (const ChildExit& exit : exits) {
-    const auto known = by_pid_.find(exit.pid);
-    if (known == by_pid_.end()) {
-      ++orphans_ended_;
-      continue;
-    }
-    Child child = std::move(known->second);
-    by_pid_.erase(known);
-    auto failure = child.launch ? failure_of(*child.launch) : std::nullopt;
-    spawner_.give_back(std::move(child.launch));
-    failure ? child.program->on_not_started(std::move(*failure)) : child.program->on_exit(exit);
-  }
+  orphans_ended_ += spawned_.reap();
   if (scan_timer_.is_armed() && !orphans_alive()) {
     for (const auto& [run, program] : programs_) program->on_no_orphans();
   }
@@ -484,8 +401,7 @@ void Runner::scan() {
 
 void Runner::end_of_turn() {
   for (Program* program : ended_) {
-    by_pid_.erase(program->pid());
-    std::erase_if(fresh_, [program](const Fresh& fresh) { return fresh.program == program; });
+    spawned_.forget(*program);
     programs_.erase(program->run());
   }
   ended_.clear();
