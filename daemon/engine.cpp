@@ -157,6 +157,9 @@ void Engine::release(const core::Effect& effect) {
     begin(*start);
   } else if (const auto* granted = std::get_if<core::Granted>(&effect)) {
     if (auto call = acquires_.extract(granted->call)) call.mapped()(std::nullopt, granted->lease);
+  } else if (const auto* refuse = std::get_if<core::Refuse>(&effect)) {
+    feed_.refuse(refuse->call, refuse->error);
+    if (auto call = acquires_.extract(refuse->call)) call.mapped()(refuse->error, 0);
   } else if (const auto* recall = std::get_if<core::Recall>(&effect)) {
     executor_of(recall->lane).recall(recall->id, recall->attempt);
   } else if (const auto* stop = std::get_if<core::Stop>(&effect)) {

@@ -45,13 +45,13 @@ void Engine::acquire(core::Acquire what, std::optional<Duration> timeout, Acquir
   if (!scheduler_.leases().waits(call)) return;
   const auto left = [this, call, name](StreamEnd why) {
     auto waiting = acquires_.extract(call);
+    const bool had_it = scheduler_.admission().holds(scheduler_.leases().waiter_of(call));
     scheduler_.on_call_left(call, wall_now(), effects_);
     settle();
     if (!waiting || why == StreamEnd::cancelled) return;
-    waiting.mapped()(why == StreamEnd::draining
-                         ? Error(ErrorKind::draining, "the daemon is shutting down")
-                         : Error(ErrorKind::timed_out, "the timeout has passed, and '" + name + "' is not free"),
-                     0);
+    if (why == StreamEnd::draining) return waiting.mapped()(Error(ErrorKind::draining, "the daemon is shutting down"), 0);
+    if (had_it) return waiting.mapped()(unavailable("the store could not record the lease in time: it has no room", "store"), 0);
+    waiting.mapped()(Error(ErrorKind::timed_out, "the timeout has passed, and '" + name + "' is not free"), 0);
   };
   if (timeout && *timeout == Duration{}) {
     left(StreamEnd::timed_out);

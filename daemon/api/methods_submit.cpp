@@ -167,9 +167,13 @@ Reply on_run(Context& context, protocol::RunRequest&& request) {
   const Ticket ticket = context.defer(wait);
   const auto parent = context.parent();
   backend.feed().wait_job(wait, expected, request.timeout,
-                          [answer = RunAnswer{backend, ticket, expected, request.output}, &backend, wait](const auto&... what) {
+                          [answer = RunAnswer{backend, ticket, expected, request.output}, &backend, wait](
+                              const core::FinishedPtr& finished, const Error* error) {
                             backend.end_wait(wait);
-                            answer(what...);
+                            // In a circle that others have closed: nobody will wait for it.
+                            if (error != nullptr && error->kind() == ErrorKind::conflict)
+                              backend.cancel(std::vector{answer.id}, false);
+                            answer(finished, error);
                           });
   try {
     const Submitted submitted = backend.submit(one_job(std::move(request.job)), context.user(), "job", std::move(key), parent);

@@ -186,6 +186,19 @@ void Scheduler::check() const {
 
   s.admission.check();
   s.leases.check(s.admission);
+  for (const auto& [id, lease] : s.leases.all()) {
+    const Job* const job = s.table.find(lease.what.holder.job);
+    if (lease.what.holder.job != 0 && (job == nullptr || !job->is_running())) {
+      throw std::logic_error("lease " + std::to_string(id) + " is held by a job that does not run");
+    }
+  }
+  for (const std::string& owner : s.owners_waiting()) {
+    const auto circle = s.circle_of(owner);
+    if (!circle) continue;
+    std::string told;
+    for (const std::string& each : circle->told) told += ", " + each;
+    throw std::logic_error(owner + " waits in a circle" + told);
+  }
   if (!s.admission.changes.empty()) throw std::logic_error("permits have moved and nobody was told");
   s.timetable.check();
   expect(derived.waiting, s.timetable.size(Alarm::wake), "waiting");

@@ -36,9 +36,10 @@ std::vector<std::string> owners_that_wait(const Acquire& acquire) {
 
 std::vector<Circles::Wait> Scheduler::State::waits_of(const std::string& owner) const {
   std::vector<Circles::Wait> waits;
-  const auto wait_for = [&](PermitKind kind, std::string_view name, std::uint64_t permits, std::uint64_t limit) {
+  const auto wait_for = [&](std::uint64_t call, PermitKind kind, std::string_view name, std::uint64_t permits,
+                            std::uint64_t limit) {
     const Admission::ResourceState at = admission.state_of(kind, name);
-    Circles::Wait wait{kind, std::string(name), permits, std::min(at.capacity, limit), {}, {}, false};
+    Circles::Wait wait{call, kind, std::string(name), permits, std::min(at.capacity, limit), {}, {}, false};
     for (const auto& [id, held] : at.holders) {
       const Acquire* const theirs = leases.about(id);
       wait.holders.emplace_back(theirs == nullptr ? owner_of_job(id) : owner_of(*theirs), held);
@@ -46,16 +47,19 @@ std::vector<Circles::Wait> Scheduler::State::waits_of(const std::string& owner) 
     waits.push_back(std::move(wait));
   };
   for (const WaiterId id : leases.waits_of(owner)) {
+    if (admission.holds(id)) continue;  // it is told when the store takes facts again
     const Acquire& what = *leases.about(id);
-    wait_for(what.kind, what.name, what.permits, Need::unlimited);
+    wait_for(what.call, what.kind, what.name, what.permits, Need::unlimited);
   }
   const Job* const job = table.find(job_of(owner));
   if (job == nullptr) return waits;
   if (job->is_queued() && job->limited && !admission.is_ready(job->id)) {
-    for (const Admission::Holding& need : admission.needs_of(job->id)) wait_for(need.kind, need.name, need.permits, need.limit);
+    for (const Admission::Holding& need : admission.needs_of(job->id))
+      wait_for(0, need.kind, need.name, need.permits, need.limit);
   }
   job_waits.each_of(job->id, [&](const JobWait& wait) {
     Circles::Wait made;
+    made.call = wait.call;
     made.any = wait.any;
     bool ended = false;
     const auto add = [&](const Job* other) {
@@ -74,12 +78,27 @@ std::vector<Circles::Wait> Scheduler::State::waits_of(const std::string& owner) 
   return waits;
 }
 
+std::optional<Circles::Circle> Scheduler::State::circle_of(const std::string& first) const {
+  return Circles::find(first, [this](const std::string& owner) { return waits_of(owner); });
+}
+
 void Scheduler::State::refuse_circle(const std::string& first) const {
-  const auto circle = Circles::find(first, [this](const std::string& owner) { return waits_of(owner); });
-  if (!circle) return;
-  Error error(ErrorKind::conflict, "this call would wait in a circle: each waits for what the next one holds");
-  error.circle = *circle;
-  throw error;
+  if (auto circle = circle_of(first)) throw in_a_circle(std::move(circle->told));
+}
+
+void Scheduler::State::break_circles(Step& step, const std::string& first) {
+  while (auto circle = circle_of(first)) {
+    if (circle->call == 0) return;
+    job_waits.end(circle->call);
+    if (const WaiterId waiter = leases.leave(circle->call)) admission.leave(waiter, step.now);
+    step.emit(Refuse{newest_persist, circle->call, in_a_circle(std::move(circle->told))});
+  }
+}
+
+std::vector<std::string> Scheduler::State::owners_waiting() const {
+  std::vector<std::string> owners = leases.owners_waiting();
+  for (const JobId job : job_waits.jobs()) owners.push_back(owner_of_job(job));
+  return owners;
 }
 
 void Scheduler::on_wait(JobWait wait) {

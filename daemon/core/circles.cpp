@@ -39,7 +39,7 @@ std::string stuck_behind(const Circles::Wait& wait, const std::set<std::string>&
 
 }  // namespace
 
-std::optional<std::vector<std::string>> Circles::find(const std::string& first, const Look& look) {
+std::optional<Circles::Circle> Circles::find(const std::string& first, const Look& look) {
   Graph graph;
   std::vector<std::string> open{first};
   while (!open.empty()) {
@@ -69,22 +69,33 @@ std::optional<std::vector<std::string>> Circles::find(const std::string& first, 
   if (!stuck.contains(first)) return std::nullopt;
 
   // From one to the next until somebody comes again: that is the circle.
-  std::vector<std::string> path;
   std::vector<std::string> owners;
+  std::vector<const Wait*> steps;
   std::string owner = first;
   while (std::ranges::find(owners, owner) == owners.end()) {
     const auto& waits = graph.at(owner);
-    const auto wait = std::ranges::find_if(waits, [&](const Wait& each) { return !can_be_met(each, stuck); });
+    const auto wait = std::ranges::find_if(
+        waits, [&](const Wait& each) { return !can_be_met(each, stuck) && !stuck_behind(each, stuck).empty(); });
+    if (wait == waits.end()) return std::nullopt;  // it needs more than there will ever be: no circle
     const std::string next = stuck_behind(*wait, stuck);
-    if (next.empty()) return std::nullopt;  // it needs more than there will ever be: no circle
     owners.push_back(owner);
-    path.push_back(owner);
-    path.push_back(name_of(*wait));
+    steps.push_back(&*wait);
     owner = next;
   }
-  path.push_back(owner);
-  const auto begin = std::ranges::find(path, owner);
-  return std::vector<std::string>(begin, path.end());
+  Circle circle;
+  for (auto i = static_cast<std::size_t>(std::ranges::find(owners, owner) - owners.begin()); i < owners.size(); ++i) {
+    circle.told.push_back(owners[i]);
+    circle.told.push_back(name_of(*steps[i]));
+    if (circle.call == 0) circle.call = steps[i]->call;
+  }
+  circle.told.push_back(owner);
+  return circle;
+}
+
+Error in_a_circle(std::vector<std::string> told) {
+  Error error(ErrorKind::conflict, "this call would wait in a circle: each waits for what the next one holds");
+  error.circle = std::move(told);
+  return error;
 }
 
 }  // namespace stint::core

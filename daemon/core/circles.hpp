@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/error.hpp"
 #include "daemon/core/admission.hpp"
 
 namespace stint::core {
@@ -22,6 +23,7 @@ class Circles {
 
   /// One thing that an owner waits for.
   struct Wait {
+    std::uint64_t call = 0;  ///< which waits for it; 0: a queued job
     PermitKind kind{};
     std::string name;  ///< of a lock, semaphore or key; empty: for jobs
     std::uint64_t permits = 0;
@@ -33,9 +35,15 @@ class Circles {
   /// All that an owner waits for; empty where it goes on.
   using Look = std::function<std::vector<Wait>(const std::string& owner)>;
 
-  /// Owners and what they wait for, in turns, ending with the first owner; nothing where there is no circle through or behind
-  /// `first`.
-  [[nodiscard]] static std::optional<std::vector<std::string>> find(const std::string& first, const Look& look);
+  struct Circle {
+    std::vector<std::string> told;  ///< owners and what they wait for, in turns, ending with the first owner
+    std::uint64_t call = 0;         ///< the first call in it that waits
+  };
+  /// Nothing where there is no circle through or behind `first`.
+  [[nodiscard]] static std::optional<Circle> find(const std::string& first, const Look& look);
 };
+
+/// `conflict`, for a call that is in this circle.
+[[nodiscard]] Error in_a_circle(std::vector<std::string> told);
 
 }  // namespace stint::core

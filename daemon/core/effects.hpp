@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/error.hpp"
 #include "common/job.hpp"
 #include "common/pool.hpp"
 #include "daemon/core/toolbox_facts.hpp"
@@ -248,6 +249,13 @@ struct Granted {
   std::uint64_t lease = 0;
 };
 
+/// A call that waits for permits or for jobs waits no more: others have closed a circle that it is in, or its job has ended.
+struct Refuse {
+  PersistNumber after = 0;
+  std::uint64_t call = 0;
+  Error error;
+};
+
 /// Call `on_timer` at this time; replaces an earlier wish that is later.
 struct ArmTimer {
   Time at{};
@@ -258,7 +266,7 @@ struct Load {
   std::vector<JobId> ids;
 };
 
-using Effect = std::variant<Persist, Start, Recall, Stop, Publish, ArmTimer, Load, Granted, SlotsNow>;
+using Effect = std::variant<Persist, Start, Recall, Stop, Publish, ArmTimer, Load, Granted, Refuse, SlotsNow>;
 using Effects = std::vector<Effect>;
 
 }  // namespace stint::core

@@ -40,6 +40,12 @@ class JobWaits {
   void end_job(JobId job) { end_all(by_job_, job); }
   void end_connection(std::uint64_t connection) { end_all(by_connection_, connection); }
 
+  [[nodiscard]] std::set<JobId> jobs() const {
+    std::set<JobId> jobs;
+    for (const auto& [job, call] : by_job_) jobs.insert(job);
+    return jobs;
+  }
+  [[nodiscard]] bool empty() const { return waits_.empty(); }
   template <class Visit>
   void each_of(JobId job, Visit&& visit) const {
     for (auto at = by_job_.lower_bound({job, 0}); at != by_job_.end() && at->first == job; ++at) visit(waits_.at(at->second));

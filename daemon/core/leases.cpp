@@ -100,6 +100,12 @@ std::vector<WaiterId> Leases::waits_of(const std::string& owner) const {
   return found == by_owner_.end() ? std::vector<WaiterId>{} : std::vector(found->second.begin(), found->second.end());
 }
 
+std::vector<std::string> Leases::owners_waiting() const {
+  std::vector<std::string> owners;
+  for (const auto& [owner, waiters] : by_owner_) owners.push_back(owner);
+  return owners;
+}
+
 void Leases::check(const Admission& admission) const {
   const auto require = [](bool holds, const char* what) {
     if (!holds) throw std::logic_error(std::string("leases: ") + what);

@@ -66,7 +66,15 @@ class Leases {
   [[nodiscard]] const Lease* lease_of(WaiterId waiter) const;
   /// The calls by which this owner waits.
   [[nodiscard]] std::vector<WaiterId> waits_of(const std::string& owner) const;
+  /// Owners, and jobs, that wait by a call.
+  [[nodiscard]] std::vector<std::string> owners_waiting() const;
   [[nodiscard]] bool waits(std::uint64_t call) const { return calls_.contains(call); }
+  /// 0 where the call does not wait.
+  [[nodiscard]] WaiterId waiter_of(std::uint64_t call) const {
+    const auto found = calls_.find(call);
+    return found == calls_.end() ? 0 : found->second;
+  }
+  [[nodiscard]] bool any_waits() const { return !waiting_.empty(); }
   [[nodiscard]] bool empty() const { return leases_.empty(); }
   [[nodiscard]] LeaseId next() const { return next_; }
   [[nodiscard]] const std::map<LeaseId, Lease>& all() const { return leases_; }

@@ -25,21 +25,26 @@ std::vector<Need> needs_of(const JobSpec& spec) {
   return needs;
 }
 
-void Scheduler::State::apply_permits(Step& step) {
-  if (!starts_held) {
-    for (const WaiterId id : std::exchange(grants_held, {})) admission.changes.push_back({Admission::Change::Kind::granted, id});
+void Scheduler::State::give_lease(Step& step, WaiterId waiter, bool asks_store) {
+  const Acquire* const acquire = leases.about(waiter);
+  if (acquire == nullptr) return;  // the call has left
+  const auto owners = owners_that_wait(*acquire);
+  if (starts_held && !asks_store) {
+    grants_held.push_back(waiter);  // while the store refuses, no fact is recorded: see on_refused
+  } else {
+    Lease& lease = *leases.grant(waiter);
+    const Acquire& what = lease.what;
+    leases.recorded(lease, step.record(LeaseFact{lease.id, what.kind == PermitKind::lock, what.name, what.permits,
+                                                 what.holder.job, what.owner, false}));
+    step.emit(Granted{lease.after, what.call, lease.id});
   }
+  for (const std::string& owner : owners) break_circles(step, owner);
+}
+
+void Scheduler::State::apply_permits(Step& step) {
   for (const Admission::Change& change : std::exchange(admission.changes, {})) {
     if (change.kind == Admission::Change::Kind::granted) {
-      // While the store refuses, no fact is recorded: see on_refused.
-      if (starts_held) {
-        grants_held.push_back(change.id);
-      } else if (Lease* const lease = leases.grant(change.id)) {
-        const Acquire& what = lease->what;
-        leases.recorded(*lease, step.record(LeaseFact{lease->id, what.kind == PermitKind::lock, what.name, what.permits,
-                                                      what.holder.job, what.owner, false}));
-        step.emit(Granted{lease->after, what.call, lease->id});
-      }
+      give_lease(step, change.id, false);
       continue;
     }
     // It may have been served, or left, since.
@@ -104,6 +109,18 @@ void Scheduler::State::release_all(Step& step, Holder holder) {
   for (const LeaseId id : leases.of(holder)) release(step, id);
 }
 
+void Scheduler::State::end_waits(Step& step, JobId job) {
+  job_waits.end_job(job);
+  if (!leases.any_waits()) return;
+  for (const WaiterId waiter : leases.waits_of(owner_of_job(job))) {
+    const std::uint64_t call = leases.about(waiter)->call;
+    leases.leave(call);
+    admission.leave(waiter, step.now);
+    step.emit(Refuse{newest_persist, call,
+                     Error(ErrorKind::conflict, "job " + std::to_string(job) + ", whose lease this would have been, has ended")});
+  }
+}
+
 // ---- events
 
 PersistNumber Scheduler::on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out) {
@@ -115,7 +132,11 @@ PersistNumber Scheduler::on_semaphore(const std::string& name, std::uint64_t per
   }
   Step step(now, s.newest_persist, out);
   const PersistNumber number = step.record(SemaphoreFact{name, permits});
+  const bool shrinks = permits < s.admission.size_of(name);
   s.admission.resize(name, permits, now);
+  if (shrinks) {
+    for (const std::string& owner : s.owners_waiting()) s.break_circles(step, owner);
+  }
   s.fill_woken(step);
   return number;
 }
@@ -137,6 +158,11 @@ void Scheduler::on_acquire(Acquire acquire, Time now, Effects& out) {
       s.fill_woken(step);
       throw;
     }
+  }
+  // The store may have room again: like a submit, a call that need not wait asks it.
+  if (s.starts_held && s.admission.holds(waiter)) {
+    std::erase_if(s.admission.changes, [waiter](const Admission::Change& change) { return change.id == waiter; });
+    s.give_lease(step, waiter, true);
   }
   s.fill_woken(step);
 }
@@ -186,6 +212,8 @@ PersistNumber Scheduler::on_resume(LeaseId id, Holder holder, Time now, Effects&
   // From now on it ends with the job, over a restart of the daemon too.
   Step step(now, s.newest_persist, out);
   const Acquire& what = lease->what;
+  s.break_circles(step, owner_of_job(holder.job));
+  s.fill_woken(step);
   return step.record(LeaseFact{id, what.kind == PermitKind::lock, what.name, what.permits, holder.job, what.owner, true});
 }
 

@@ -144,10 +144,20 @@ struct Scheduler::State {
   void fill_woken(Step& step);
   void release(Step& step, LeaseId id);
   void release_all(Step& step, Holder holder);
+  /// A call has its permits: it gets its lease, where the store takes facts or is to be asked whether it does.
+  void give_lease(Step& step, WaiterId waiter, bool asks_store);
+  /// The attempt of a job has ended: no call of its waits any more.
+  void end_waits(Step& step, JobId job);
 
   // ---- circles: circle_search.cpp
+  [[nodiscard]] std::optional<Circles::Circle> circle_of(const std::string& first) const;
   /// Throws `conflict` where this owner waits in a circle.
   void refuse_circle(const std::string& first) const;
+  /// This owner has come to hold or to wait for something without a call of its own: a circle that this has closed loses one
+  /// call.
+  void break_circles(Step& step, const std::string& first);
+  /// Who waits by a call: no circle is without one of them.
+  [[nodiscard]] std::vector<std::string> owners_waiting() const;
   [[nodiscard]] std::vector<Circles::Wait> waits_of(const std::string& owner) const;
 
   // ---- a drain: drain.cpp

@@ -87,7 +87,10 @@ void Scheduler::State::stand_in_line(Step& step, Job& job) {
   if (job.limited) {
     park(job);
     admission.join(place(job), needs_of(*job.spec), step.now);
-    if (!admission.is_ready(job.id)) shelve(job);
+    if (!admission.is_ready(job.id)) {
+      if (!job_waits.empty()) break_circles(step, owner_of_job(job.id));
+      shelve(job);
+    }
     return;
   }
   join_line(job);
@@ -219,8 +222,8 @@ void Scheduler::State::finish_unstarted(Step& step, Job& job, Outcome outcome) {
 }
 
 void Scheduler::State::end_attempt(Step& step, Job& job, EndReport report) {
+  end_waits(step, job.id);
   if (!leases.empty()) release_all(step, {0, job.id});
-  job_waits.end_job(job.id);
   const auto& state = std::get<Running>(job.state);
   Outcome outcome = report.timed_out ? Outcome::timed_out : natural_outcome(report);
   if (state.stop == StopCause::cancelled) outcome = Outcome::cancelled;
@@ -379,6 +382,7 @@ void Scheduler::State::vanish(Step& step, Job& job) {
 void Scheduler::State::on_due(Step& step, Timetable::Entry due) {
   if (due.alarm == Alarm::store) {
     starts_held = false;
+    for (const WaiterId id : std::exchange(grants_held, {})) admission.changes.push_back({Admission::Change::Kind::granted, id});
     for (const JobId id : std::exchange(doomed, {})) {
       Job* const job = table.find(id);
       if (job != nullptr && job->is_doomed() && job->spec) finish_unstarted(step, *job, Outcome::cancelled);

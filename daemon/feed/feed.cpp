@@ -179,6 +179,11 @@ bool Feed::cancel(StreamId id) {
   return true;
 }
 
+void Feed::refuse(StreamId id, const Error& error) {
+  const Hub::Turn turn(state_->hub);
+  if (Entry* const entry = state_->hub.find(id)) entry->refuse(error);
+}
+
 void Feed::drop(StreamId id) {
   const Hub::Turn turn(state_->hub);
   if (Entry* const entry = state_->hub.find(id)) state_->hub.retire(*entry);

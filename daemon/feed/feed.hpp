@@ -111,6 +111,8 @@ class Feed {
   void resume(StreamId id);
   /// Ends a stream as `cancelled`; false where it is not open.
   bool cancel(StreamId id);
+  /// A call that waits for jobs is answered with this error, one that is held is held no more; unknown ids are ignored.
+  void refuse(StreamId id, const Error& error);
   /// Ends a stream or a waiting call without a word; unknown ids are ignored.
   void drop(StreamId id);
 

@@ -75,6 +75,43 @@ def until_taken(client):
     return until(taken, 20, "the store to go on")
 
 
+def test_locks_while_it_is_full(state, start):
+    """A lease is new work: a call for one is answered, with it or with the reason, and holds nothing up afterwards."""
+    daemon = start(process__slots=2, state=state)
+    client = daemon.connect()
+    held = client.call("lock.acquire", name="held")
+    waiter = daemon.connect()
+    waits = waiter.post("lock.acquire", name="held")
+    until(lambda: client.call("lock.list")["locks"][0]["waiting"] == 1)
+    filler = Filler(state)
+    until_refused(client, filler)
+    refused = []
+
+    def refused_lock():
+        filler.fill()
+        for _ in range(50):
+            number = client.post("lock.acquire", name="n" * 200 + str(len(refused)))
+            refused.append(None)
+            try:
+                client.answer(number, timeout=5)
+            except RpcError as error:
+                return error
+        return None
+
+    error = until(refused_lock, 60, "a lease to be refused")
+    assert error.kind == "unavailable" and error.data["reason"], error
+    client.call("lock.release", lease=held["lease"])
+    try:
+        lease = waiter.answer(waits, timeout=5)
+        assert lease["token"] > held["token"]
+    except RpcError as told:
+        assert told.kind == "unavailable", told
+    filler.free()
+    until_taken(client)
+    with daemon.connect() as other:
+        assert other.call("lock.acquire", name="afterwards", timeout=seconds(5))["token"] > held["token"]
+
+
 def test_full_and_free_again(state, start):
     daemon = start(process__slots=8, state=state)
     client = daemon.connect()

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from harness import Client, seconds, until
+from harness import Client, RpcError, seconds, until
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +207,65 @@ def test_a_circle_over_semaphores_needs_all_permits(daemon, client):
     client.call("semaphore.release", lease=free["lease"])
     assert client.answer(bob)["lease"]
     assert ann not in client.answers
+
+
+def test_a_circle_that_a_grant_closes(daemon, client):
+    """Bob waits for two locks at once; the one that he gets is what Ann waits for, who holds the other."""
+    third = client.call("lock.acquire", name="second", owner="third")
+    client.call("lock.acquire", name="first", owner="ann")
+    with daemon.connect() as bob, daemon.connect() as ann:
+        first = bob.post("lock.acquire", name="first", owner="bob")
+        second = bob.post("lock.acquire", name="second", owner="bob")
+        until(lambda: lock(client, "second")["waiting"] == 1)
+        anns = ann.post("lock.acquire", name="second", owner="ann")
+        until(lambda: lock(client, "second")["waiting"] == 2, what="no circle: third will give it back")
+        client.call("lock.release", lease=third["lease"])
+        with pytest.raises(RpcError) as refused:
+            bob.answer(first)
+        error = refused.value
+        assert error.kind == "conflict"
+        assert error.data["circle"] == ["owner bob", "lock first", "owner ann", "lock second", "owner bob"]
+        lease = bob.answer(second)["lease"]
+        assert lock(client, "first")["waiting"] == 0
+        bob.call("lock.release", lease=lease)
+        assert ann.answer(anns)["lease"]
+
+
+def test_a_circle_that_a_job_closes_whose_time_has_come(daemon, client):
+    """A job holds what its delayed job needs, and waits for that."""
+    parent = client.submit(command=["sleep", "60"])
+    attempt = client.until_state(parent, "running", "running")["attempt"]
+    with daemon.connect() as inside:
+        inside.call("job.enter", job=parent, attempt=attempt)
+        lease = inside.call("lock.acquire", name="delayed")["lease"]
+        child = inside.submit(task="echo", args=1, locks=["delayed"], delay=seconds(0.5))
+        error = inside.error("job.wait", ids=[child])
+        assert error.kind == "conflict"
+        assert error.data["circle"] == [f"job {child}", "lock delayed", f"job {parent}", "the end of jobs", f"job {child}"]
+        inside.call("lock.release", lease=lease)
+        assert inside.wait(child)[0]["outcome"] == "succeeded"
+    client.call("job.cancel", ids=[parent], force=True)
+    client.wait(parent)
+
+
+def test_a_call_of_a_job_that_has_ended_waits_no_more(daemon, client):
+    """Whatever it got would be the job's, and nobody's."""
+    job = client.submit(command=["sleep", "60"], retry={"max": 1, "delay": 0})
+    attempt = client.until_state(job, "running", "running")["attempt"]
+    held = client.call("lock.acquire", name="ended")
+    with daemon.connect() as inside:
+        inside.call("job.enter", job=job, attempt=attempt)
+        waits = inside.post("lock.acquire", name="ended")
+        until(lambda: lock(client, "ended")["waiting"] == 1)
+        client.call("job.cancel", ids=[job], force=True)
+        client.wait(job)
+        with pytest.raises(RpcError) as refused:
+            inside.answer(waits)
+        assert refused.value.kind == "conflict"
+        assert f"job {job}" in str(refused.value)
+        assert lock(client, "ended")["waiting"] == 0
+        client.call("lock.release", lease=held["lease"])
+        until(lambda: lock(client, "ended") is None)
 
 
 def test_leases_over_a_restart(start):

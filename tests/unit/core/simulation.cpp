@@ -103,12 +103,14 @@ void Simulation::step() {
       Choice{2, [](Simulation& s) { return s.undrain(); }},
       Choice{1, [](Simulation& s) { return s.stale(); }},
       Choice{1, [](Simulation& s) { return s.semaphore(); }},
-      Choice{5, [](Simulation& s) { return s.acquire(); }},
+      Choice{6, [](Simulation& s) { return s.acquire(); }},
       Choice{2, [](Simulation& s) { return s.call_left(); }},
       Choice{4, [](Simulation& s) { return s.release_lease(); }},
       Choice{1, [](Simulation& s) { return s.resume(); }},
       Choice{1, [](Simulation& s) { return s.connection_gone(); }},
       Choice{2, [](Simulation& s) { return s.lend(); }},
+      Choice{2, [](Simulation& s) { return s.wait_for_jobs(); }},
+      Choice{1, [](Simulation& s) { return s.wait_over(); }},
       Choice{1, [](Simulation& s) { return s.chance(0.5) && s.restart(); }},
   };
   constexpr unsigned total = [] {
@@ -142,6 +144,7 @@ void Simulation::settle() {
     scheduler_->on_lend(id, attempt, false, now_, effects_);
     after_event();
   }
+  waits_.clear();  // with their connections
   for (const auto& [call, holder] : std::exchange(calls_, {})) {
     scheduler_->on_call_left(call, now_, effects_);
     after_event();
@@ -481,6 +484,7 @@ void Simulation::lose_memory() {
   places_before_ = {};
   told_slots_.clear();
   calls_.clear();
+  waits_.clear();
   lending_.clear();
   const auto gone = [this](JobId id) { return !store_.submitted(id) && !published_.contains(id); };
   std::erase_if(running_, [&](const Attempted& each) {

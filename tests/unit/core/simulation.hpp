@@ -85,6 +85,8 @@ class Simulation {
   bool resume();
   bool connection_gone();
   bool lend();
+  bool wait_for_jobs();
+  bool wait_over();
   bool restart();
   bool loaded();
 
@@ -112,6 +114,7 @@ class Simulation {
   void perform_stop(const Stop& stop);
   void perform_publish(const Publish& publish);
   void perform_granted(const Granted& granted);
+  void perform_refuse(const Refuse& refuse);
   void mix(std::uint64_t value) { digest_ = (digest_ ^ value) * 0x100000001b3ULL; }
 
   [[nodiscard]] std::uint64_t below(std::uint64_t bound) {
@@ -149,7 +152,8 @@ class Simulation {
   std::map<std::string, std::uint64_t> transitions_;
   std::uint64_t recalls_ = 0;
   std::uint64_t last_call_ = 0;
-  std::map<std::uint64_t, Holder> calls_;  // that wait
+  std::map<std::uint64_t, Holder> calls_;         // that wait
+  std::map<std::uint64_t, std::uint64_t> waits_;  // for jobs, and their connections
   std::vector<std::pair<JobId, Attempt>> lending_;
   DrainScope drain_scope_{};
   std::uint64_t digest_ = 0xcbf29ce484222325ULL;

@@ -73,6 +73,8 @@ void Simulation::perform(const Effect& effect) {
     perform_stop(*stop);
   } else if (const auto* const granted = std::get_if<Granted>(&effect)) {
     perform_granted(*granted);
+  } else if (const auto* const refuse = std::get_if<Refuse>(&effect)) {
+    perform_refuse(*refuse);
   } else if (const auto* const slots = std::get_if<SlotsNow>(&effect)) {
     mix(slots->slots);
     if (slots->pool) told_slots_[slots->pool->name] = slots->slots;

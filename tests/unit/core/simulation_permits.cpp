@@ -22,9 +22,9 @@ bool Simulation::acquire() {
   what.name = what.kind == PermitKind::semaphore ? "s" : chance(0.5) ? "a" : "b";
   what.permits = what.kind == PermitKind::lock ? 1 : 1 + below(3);
   what.holder.connection = 1 + below(connections);
-  if (chance(0.3)) what.owner = chance(0.5) ? "ann" : "bob";
+  if (chance(0.8)) what.owner = chance(0.5) ? "ann" : "bob";
   const auto begun = std::ranges::find(running_, true, &Attempted::begun);
-  if (begun != running_.end() && chance(0.4)) what.holder.job = begun->id;
+  if (begun != running_.end() && chance(0.5)) what.holder.job = begun->id;
   const Holder holder = what.holder;
   try {
     scheduler_->on_acquire(what, now_, effects_);
@@ -88,6 +88,7 @@ bool Simulation::connection_gone() {
     call = calls_.erase(call);
     after_event();
   }
+  std::erase_if(waits_, [connection](const auto& wait) { return wait.second == connection; });
   scheduler_->on_connection_gone(connection, now_, effects_);
   count("on_connection_gone");
   after_event();
@@ -96,6 +97,39 @@ bool Simulation::connection_gone() {
       throw std::logic_error("a connection has gone and something is still its");
     }
   }
+  return true;
+}
+
+// A job that has begun waits for others by a call of its own.
+bool Simulation::wait_for_jobs() {
+  const auto begun = std::ranges::find(running_, true, &Attempted::begun);
+  if (begun == running_.end() || waits_.size() > 10) return false;
+  JobWait wait;
+  wait.call = ++last_call_;
+  wait.connection = 1 + below(connections);
+  wait.job = begun->id;
+  wait.any = chance(0.2);
+  for (auto left = 1 + below(2); left > 0; --left) wait.ids.push_back(any_job());
+  const auto [at, made] = waits_.emplace(wait.call, wait.connection);
+  try {
+    scheduler_->on_wait(std::move(wait));
+    count("on_wait");
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::conflict || error.circle.empty()) throw;
+    waits_.erase(at);
+    count("circle");
+  }
+  after_event();
+  return true;
+}
+
+bool Simulation::wait_over() {
+  if (waits_.empty()) return false;
+  const auto wait = std::next(waits_.begin(), static_cast<std::ptrdiff_t>(below(waits_.size())));
+  scheduler_->on_wait_over(wait->first);
+  waits_.erase(wait);
+  count("on_wait_over");
+  after_event();
   return true;
 }
 
@@ -137,6 +171,14 @@ void Simulation::perform_granted(const Granted& granted) {
   if (!store_.leased(granted.lease)) throw std::logic_error("a lease was told before it was recorded");
   if (calls_.erase(granted.call) > 0 || scheduler_->leases().find(granted.lease) == nullptr) return;
   scheduler_->on_release(granted.lease, scheduler_->leases().find(granted.lease)->what.holder, now_, effects_);
+}
+
+void Simulation::perform_refuse(const Refuse& refuse) {
+  mix(refuse.call);
+  const auto& circle = refuse.error.circle;
+  if (!circle.empty() && circle.front() != circle.back()) throw std::logic_error("this is no circle");
+  if (scheduler_->leases().waits(refuse.call)) throw std::logic_error("a call is refused and waits on");
+  if (calls_.erase(refuse.call) + waits_.erase(refuse.call) > 0) count(circle.empty() ? "its job has ended" : "closed by others");
 }
 
 }  // namespace stint::core::simulation
