@@ -21,7 +21,7 @@ Reply on_wait(Context& context, protocol::WaitRequest&& request) {
   Backend& backend = context.backend;
   const feed::StreamId id = backend.feed().next_id();
   const bool any = request.until != Until::all;
-  if (const auto job = context.parent(); job && !request.timeout) {
+  if (const auto job = context.parent(); job && request.timeout != Duration{}) {
     backend.begin_wait({id, context.holder().connection, *job, request.ids.value_or(std::vector<JobId>{}),
                         request.group.value_or(std::string()), any});
   }

@@ -183,7 +183,7 @@ Reply on_run(Context& context, protocol::RunRequest&& request) {
     ticket.error(error);
     return Reply::later();
   }
-  if (!parent || request.timeout || !ticket.open()) return Reply::later();
+  if (!parent || request.timeout == Duration{} || !ticket.open()) return Reply::later();
   try {
     backend.begin_wait({wait, context.holder().connection, *parent, {expected}, {}, false});
   } catch (const Error& error) {  // nobody will wait for it

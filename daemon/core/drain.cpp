@@ -43,14 +43,24 @@ void Scheduler::State::sort_inner() {
 }
 
 void Scheduler::State::stop_daemons(Step& step) {
-  if (!drain || *drain == DrainScope::none || daemons_told) return;
-  if ((*drain == DrainScope::running ? foreground_running : foreground) > 0) return;
-  daemons_told = true;
+  if (!drain || *drain == DrainScope::none || daemons_told || foreground_running > 0) return;
   std::vector<JobId> ids;
-  for (const JobId id : table.daemons()) {
-    const Job& job = *table.find(id);
-    const bool may_start = job.is_queued() && (starts_allowed() || lane(job).inner.contains(place(job)));
-    if (job.is_running() || may_start) ids.push_back(id);
+  if (*drain == DrainScope::running || foreground == 0) {
+    daemons_told = true;
+    for (const JobId id : table.daemons()) {
+      const Job& job = *table.find(id);
+      const bool may_start = job.is_queued() && (starts_allowed() || lane(job).inner.contains(place(job)));
+      if (job.is_running() || may_start) ids.push_back(id);
+    }
+  } else {
+    // Where daemon jobs have all the slots, what is queued makes them go: nothing else ever would.
+    for (const JobId id : table.daemons()) {
+      const Job& job = *table.find(id);
+      const auto* const running = std::get_if<Running>(&job.state);
+      if (running == nullptr || running->stop != StopCause::none || !running->run.started_at) continue;
+      if (!lane(job).slot_free() && lane(job).has_waiters()) ids.push_back(id);
+    }
+    if (ids.empty()) return;
   }
   CancelResult ignored;
   for (const JobId id : ids) cancel(step, *table.find(id), false, ignored);

@@ -13,7 +13,7 @@
 
 namespace stint::core {
 
-/// A call by which `job` waits, without a limit of time.
+/// A call by which `job` waits.
 struct JobWait {
   std::uint64_t call = 0;
   std::uint64_t connection = 0;

@@ -65,6 +65,7 @@ void Scheduler::on_started(JobId id, Attempt attempt, Time at, std::string worke
   const bool held_others = job->limited || std::get<Running>(job->state).recalled;
   s.begin(step, *job, at, std::move(worker), pid);
   if (held_others) s.fill(step, s.lane(*job));
+  if (job->daemon) s.stop_daemons(step);
 }
 
 void Scheduler::on_progress(JobId id, Attempt attempt, double value, std::string text, Time now, Effects& out) {

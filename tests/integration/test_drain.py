@@ -53,6 +53,36 @@ def test_daemon_jobs_do_not_keep_it(one):
         assert client.call("job.get", id=number)["outcome"] == "cancelled"
 
 
+def test_daemon_jobs_make_room_for_what_is_queued(start):
+    """They have all the slots and would never end: nobody else could, and so the drain could not either."""
+    daemon = start(process__slots=2)
+    with daemon.connect() as client:
+        endless = [client.submit(command=["sleep", "60"], daemon=True) for _ in range(2)]
+        for job in endless:
+            client.until_state(job)
+        behind = client.submit(command=["sleep", "60"], daemon=True)
+        queued = client.submit(command=["true"])
+        other = client.submit(task="echo", args=1, executor="thread", daemon=True)
+        assert client.call("daemon.drain", scope="queued") == {"pending": [], "count": 0}
+        assert client.call("job.get", id=queued)["outcome"] == "succeeded"
+        assert {client.call("job.get", id=job)["outcome"] for job in [*endless, behind]} == {"cancelled"}
+        assert client.call("job.get", id=other)["outcome"] == "succeeded"
+
+
+def test_daemon_jobs_stay_while_a_job_runs_beside_them(start, tmp_path):
+    daemon = start(process__slots=2)
+    with daemon.connect() as client:
+        endless = client.submit(command=["sleep", "60"], daemon=True)
+        client.until_state(endless)
+        running = held(client, tmp_path / "go")
+        queued = client.submit(command=["true"])
+        assert client.call("daemon.drain", scope="queued", timeout=0.2)["count"] == 3
+        assert client.call("job.get", id=endless)["phase"] == "running"
+        (tmp_path / "go").touch()
+        client.wait(running, queued)
+        assert client.call("daemon.drain", scope="queued")["count"] == 0
+
+
 def test_timeout_tells_what_is_left_and_the_drain_goes_on(one, tmp_path):
     with one.connect() as client:
         running = held(client, tmp_path / "go")

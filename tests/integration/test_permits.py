@@ -290,6 +290,7 @@ def test_leases_over_a_restart(start):
         assert semaphore(client, "s") == {"name": "s", "permits": 2, "used": 0, "holders": [], "waiting": 0, "waiters": []}
         assert lock(client, "kept")["holders"][0]["lease"] == kept["lease"]
     assert client.error("lease.resume", **gone).kind == "not_found"
+    assert client.error("lease.resume", lease=gone["lease"], token=gone["token"] + 1).kind == "not_found"
     assert why(client, queued) == [{"kind": "lock", "name": "job", "ahead": 0}]
     client.call("job.cancel", ids=[job])
     assert client.wait(queued)[0]["outcome"] == "succeeded"
