@@ -38,8 +38,8 @@ constexpr std::array kind_codes{
 int code_of(const nlohmann::json& error) {
   const nlohmann::json& data = data_of(error);
   const std::string kind = text_of(data, "kind");
-  // A field that this daemon does not serve will not be served by trying again.
-  if (kind == "unavailable" && data.contains("field")) return exit_code::bad_job;
+  // The value of a field that will not do now will not do later.
+  if ((kind == "unavailable" || kind == "limit_exceeded") && data.contains("field")) return exit_code::bad_job;
   for (const auto& row : kind_codes) {
     if (row.kind == kind) return row.code;
   }
@@ -54,6 +54,13 @@ std::string message_of(const nlohmann::json& error) {
   if (!nearest.empty() && message.find(nearest) == std::string::npos) message += "; did you mean '" + nearest + "'?";
   const std::string setting = text_of(data, "setting");
   if (!setting.empty() && message.find(setting) == std::string::npos) message += " (setting: " + setting + ")";
+  if (const auto circle = data.find("circle"); circle != data.end() && circle->is_array()) {
+    std::string told;
+    for (const nlohmann::json& each : *circle) {
+      if (each.is_string()) told += (told.empty() ? "" : " → ") + each.get<std::string>();
+    }
+    message += ": " + told;
+  }
   const std::string incident = text_of(data, "incident");
   if (!incident.empty()) message += " (look for " + incident + " in the daemon's log)";
   return message;

@@ -119,7 +119,8 @@ void encode_error(json::Writer& writer, const Error& error) {
   writer.key("kind");
   writer.string(error_name(error.kind()));
   writer.key("retryable");
-  writer.boolean(error_retryable(error.kind()));
+  // Where a field is named, its value is what is wrong, now and later.
+  writer.boolean(error_retryable(error.kind()) && !error.field);
   put("field", error.field);
   put("expected", error.expected);
   put("nearest", error.nearest);

@@ -115,6 +115,8 @@ last `stream.end` with `{"stream": S, "reason": "complete"|"cancelled"|"timed_ou
 `{"code": …, "message": "…", "data": {"kind": "…", "retryable": bool, …}}`; `kind` is stable. Further members of `data`, where they
 apply: `field`, `expected`, `nearest`, `reason`, `limit`, `value`, `setting`, `incident`, `offset`, `circle`.
 
+`retryable`: the same call may succeed later. Where `field` is given it is `false`, whatever the kind: its value will not do.
+
 | code | kind | retryable |
 |---|---|---|
 )";

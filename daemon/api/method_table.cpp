@@ -96,7 +96,11 @@ constexpr std::array table{
                                    "`{}`"),
     method<ProgressRequest, on_progress>("job.progress", mutates, "From inside a job that was entered: how far it is.", "`{}`"),
 
-    method<SemaphoreSetRequest, on_semaphore_set>("semaphore.set", mutates, "Makes a semaphore, or sets its size.", "`{}`"),
+    method<SemaphoreSetRequest, on_semaphore_set>(
+        "semaphore.set", mutates,
+        "Makes a semaphore, or sets its size. One of 0 permits is gone as soon as nobody "
+        "holds or waits for any.",
+        "`{}`"),
     method<SemaphoreAcquireRequest, on_semaphore_acquire>(
         "semaphore.acquire", mutates | waits,
         "Takes permits, all or none; waits in the line of those who want some. The lease belongs to the connection, or, where "

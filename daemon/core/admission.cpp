@@ -318,7 +318,8 @@ void Admission::wake(Resource& at, Time now) {
 }
 
 void Admission::drop_if_unused(Resource& at) {
-  if (at.dirty || contested_.contains(&at) || at.kind == PermitKind::semaphore || !at.line.empty() || !at.holders.empty()) return;
+  const bool is_set = at.kind == PermitKind::semaphore && at.capacity > 0;
+  if (is_set || at.dirty || contested_.contains(&at) || !at.line.empty() || !at.holders.empty()) return;
   resources_.erase(std::pair(at.kind, at.name));
 }
 
@@ -442,7 +443,8 @@ void Admission::check() const {
     require(at.ready.empty() || at.used + at.offered <= at.capacity, at, "more is offered than there is");
     require(!at.dirty, at, "it has changed and nobody was told");
     const bool contested = contested_.contains(const_cast<Resource*>(&at));
-    require(at.kind == PermitKind::semaphore || contested || !at.line.empty() || !at.holders.empty(), at, "nobody needs it");
+    const bool is_set = at.kind == PermitKind::semaphore && at.capacity > 0;
+    require(is_set || contested || !at.line.empty() || !at.holders.empty(), at, "nobody needs it");
     for (const Place& place : at.stubborn) require(at.line.contains(place), at, "one that has left still holds others up");
   }
 }

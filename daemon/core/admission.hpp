@@ -88,7 +88,7 @@ class Admission {
 
   // ---- events; each appends to `changes`
 
-  /// Sets the size of a semaphore, which is there from then on.
+  /// Sets the size of a semaphore, which is there from then on; one of 0 permits until nobody holds or waits for any.
   void resize(const std::string& name, std::uint64_t permits, Time now);
   /// `place.id` is the waiter. A job's needs are met when it is ready and takes them.
   void join(Place place, const std::vector<Need>& needs, Time now);

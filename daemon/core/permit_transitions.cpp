@@ -127,8 +127,8 @@ PersistNumber Scheduler::on_semaphore(const std::string& name, std::uint64_t per
   State& s = *state_;
   const auto known = s.admission.names(PermitKind::semaphore);
   if (known.size() >= limits::semaphores_max && std::ranges::find(known, name) == known.end()) {
-    throw limit_exceeded("there are " + std::to_string(limits::semaphores_max) + " semaphores", "semaphores_max",
-                         limits::semaphores_max);
+    throw limit_exceeded("there are " + std::to_string(limits::semaphores_max) + " semaphores: set some to 0 permits",
+                         "semaphores_max", limits::semaphores_max);
   }
   Step step(now, s.newest_persist, out);
   const PersistNumber number = step.record(SemaphoreFact{name, permits});
@@ -239,7 +239,7 @@ void require_semaphore(const Admission& admission, const std::string& name, std:
   if (permits <= size) return;
   Error error = limit_exceeded(
       "the semaphore '" + name + "' has " + std::to_string(size) + " permits: " + std::to_string(permits) + " can never be had",
-      "permits", size);
+      "permits", size, "semaphore.set");
   error.field = permits_field;
   throw error;
 }

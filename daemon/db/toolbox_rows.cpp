@@ -19,6 +19,7 @@ ToolboxRows::ToolboxRows(Connection& connection)
       clear_event_(connection.prepare("DELETE FROM event WHERE name = ?1")),
       set_semaphore_(connection.prepare("INSERT INTO semaphore(name, permits) VALUES(?1, ?2) "
                                         "ON CONFLICT(name) DO UPDATE SET permits = ?2")),
+      remove_semaphore_(connection.prepare("DELETE FROM semaphore WHERE name = ?1")),
       set_lease_(connection.prepare("INSERT INTO lease(id, is_lock, name, permits, job, owner) VALUES(?1, ?2, ?3, ?4, ?5, ?6) "
                                     "ON CONFLICT(id) DO UPDATE SET job = ?5")),
       count_lease_(connection.prepare("UPDATE lease_number SET next = max(next, ?1)")),
@@ -43,7 +44,13 @@ void ToolboxRows::record(const core::ChannelTakeFact& fact) {
 
 void ToolboxRows::record(const core::EventFact& fact) { (fact.set ? set_event_ : clear_event_).bind_text(1, fact.name).run(); }
 
-void ToolboxRows::record(const core::SemaphoreFact& fact) { set_semaphore_.bind_text(1, fact.name).bind(2, fact.permits).run(); }
+void ToolboxRows::record(const core::SemaphoreFact& fact) {
+  if (fact.permits == 0) {
+    remove_semaphore_.bind_text(1, fact.name).run();
+  } else {
+    set_semaphore_.bind_text(1, fact.name).bind(2, fact.permits).run();
+  }
+}
 
 void ToolboxRows::record(const core::LeaseFact& fact) {
   set_lease_.bind(1, fact.lease).bind(2, std::int64_t{fact.is_lock}).bind_text(3, fact.name).bind(4, fact.permits);

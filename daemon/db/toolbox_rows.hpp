@@ -33,6 +33,7 @@ class ToolboxRows {
   Statement set_event_;
   Statement clear_event_;
   Statement set_semaphore_;
+  Statement remove_semaphore_;
   Statement set_lease_;
   Statement count_lease_;
   Statement delete_lease_;

@@ -178,6 +178,30 @@ def test_a_holder_that_is_killed(daemon, client):
     assert lock(client, "killed") is None
 
 
+def test_a_semaphore_of_no_permits_goes_when_nobody_needs_it(start):
+    daemon = start(process__slots=1)
+    client = daemon.connect()
+    client.call("semaphore.set", name="kept", permits=2)
+    client.call("semaphore.set", name="gone", permits=2)
+    lease = client.call("semaphore.acquire", name="gone")["lease"]
+    client.call("semaphore.set", name="gone", permits=0)
+    assert semaphore(client, "gone")["used"] == 1
+    assert client.error("semaphore.acquire", name="gone").kind == "limit_exceeded"
+    client.call("semaphore.release", lease=lease)
+    assert semaphore(client, "gone") is None
+    assert client.error("semaphore.acquire", name="gone").kind == "not_found"
+    daemon.restart()
+    client = daemon.connect()
+    assert [row["name"] for row in client.call("semaphore.list")["semaphores"]] == ["kept"]
+
+
+def test_more_permits_than_there_are_will_not_do_later(client):
+    client.call("semaphore.set", name="few", permits=2)
+    error = client.error("semaphore.acquire", name="few", permits=3)
+    assert (error.kind, error.field, error.data["limit"], error.data["value"]) == ("limit_exceeded", "permits", "permits", 2)
+    assert error.data["retryable"] is False
+
+
 def test_circles_are_found_between_owners(daemon, client):
     a = client.call("lock.acquire", name="ca", owner="ann")
     with daemon.connect() as other:
