@@ -19,7 +19,7 @@
 namespace {
 
 int run_host(stint::worker::WorkerPlace place) {
-  stint::worker::reset_signals({SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT});
+  stint::worker::reset_signals({});
   stint::TaskRegistry tasks;
   stint::tasks::register_builtin_tasks(tasks);
   return stint::worker::host_main(place.listener.get(), tasks);

@@ -11,7 +11,7 @@
 
 namespace stint::worker {
 
-void reset_signals(std::initializer_list<int> blocked) {
+void reset_signals(std::initializer_list<int> more) {
   struct sigaction normal {};
   normal.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) {
@@ -20,7 +20,8 @@ void reset_signals(std::initializer_list<int> blocked) {
   }
   sigset_t mask;
   ::sigemptyset(&mask);
-  for (const int signal : blocked) ::sigaddset(&mask, signal);
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::sigaddset(&mask, signal);
+  for (const int signal : more) ::sigaddset(&mask, signal);
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
 }
 

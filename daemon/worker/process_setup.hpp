@@ -8,8 +8,9 @@
 
 namespace stint::worker {
 
-/// No signal is ignored any more (programs would inherit that; handlers end with exec) and exactly `blocked` are blocked.
-void reset_signals(std::initializer_list<int> blocked);
+/// No signal is ignored any more (programs would inherit that; handlers end with exec). Blocked are those that are to end nothing
+/// here: a peer that is gone (SIGPIPE), a limit of the size of files (SIGXFSZ), what a terminal sends; and the `more`.
+void reset_signals(std::initializer_list<int> more);
 
 /// Readable when a child has changed its state; SIGCHLD must be blocked. Throws std::system_error.
 [[nodiscard]] UniqueFd child_signal_fd();

@@ -463,7 +463,7 @@ void Runner::refuse_unknown(const Question& question) {
 
 int runner_main(WorkerPlace place) {
   become_subreaper();
-  reset_signals({SIGCHLD, SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT});
+  reset_signals({SIGCHLD});
   ::umask(0);  // modes are given where files are made; each program has its own mask
   ::prctl(PR_SET_NAME, "stint-runner");
   Adopter adopter;

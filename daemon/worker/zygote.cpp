@@ -297,7 +297,7 @@ int zygote_main(UniqueFd control, const std::string& state_dir, const WorkerMain
   if (kept > 3) ::syscall(SYS_close_range, 3U, kept - 1, 0U);
   ::syscall(SYS_close_range, kept + 1, ~0U, 0U);
   become_subreaper();
-  reset_signals({SIGCHLD, SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT});
+  reset_signals({SIGCHLD});
   ::umask(077);
   ::prctl(PR_SET_NAME, "stint-zygote");
   try {

@@ -1,6 +1,7 @@
 """kill -9 of a runner, alone and together with the daemon: `lost`, the tree gone, nothing run twice, the rest goes on."""
 
 import os
+import resource
 import signal
 
 import pytest
@@ -76,6 +77,21 @@ def test_runner(start):
     client = daemon.connect()
     victims.assert_lost(client, victims.hit)
     victims.assert_rest_goes_on(client)
+
+
+def test_a_limit_of_the_size_of_files_ends_no_runner(start):
+    """One program's output is cut off there, as on a full disk; those beside it never notice."""
+    daemon = start(process__slots=2, process__runners=1)
+    client = daemon.connect()
+    beside = client.submit(shell="sleep 1; exit 4")
+    runner = runner_of(client.until_state(beside, "running", "running")["pid"])
+    resource.prlimit(runner, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    large = client.submit(shell="head -c 3000000 /dev/zero; exit 3")
+    records = client.wait(large, beside)
+    assert [record["exit_code"] for record in records] == [3, 4], records
+    assert records[0]["stdout"] == {"bytes": 3_000_000, "truncated": True}
+    assert len(client.output(large)) <= 1_000_000
+    assert alive(runner)
 
 
 @pytest.mark.parametrize("order", ["runner-daemon", "daemon-runner", "frozen"])
