@@ -13,7 +13,8 @@
 namespace stint::exec {
 namespace {
 
-constexpr std::chrono::milliseconds retry_pause{200};
+/// How soon a runner is started again that could not be started, or that has ended sooner than this.
+constexpr std::chrono::milliseconds retry_pause{1'000};
 /// Before a connection is made anew that broke; one that breaks before anything was said over it may do so for long.
 constexpr std::chrono::milliseconds reconnect_pause{20};
 constexpr std::chrono::milliseconds unanswered_pause{1'000};
@@ -139,6 +140,13 @@ void ProcessExecutor::add_missing_runners() {
   while (runners_.size() + spawning_ < options_.runners) add_runner();
 }
 
+void ProcessExecutor::add_missing_runners_later() {
+  retry_timer_.expires_after(retry_pause);
+  retry_timer_.async_wait([this](const boost::system::error_code& stopped) {
+    if (!stopped && !closing_) add_missing_runners();
+  });
+}
+
 void ProcessExecutor::add_runner() {
   ++spawning_;
   workers_.spawn(WorkerKind::runner,
@@ -150,11 +158,7 @@ void ProcessExecutor::on_runner_spawned(std::optional<Error> error, Worker worke
   if (error) {
     if (closing_) return finish_if_closed();
     if (options_.log) options_.log(error->message() + "; trying again");
-    retry_timer_.expires_after(retry_pause);
-    retry_timer_.async_wait([this](const boost::system::error_code& stopped) {
-      if (!stopped && !closing_) add_missing_runners();
-    });
-    return;
+    return add_missing_runners_later();
   }
   add_link(std::move(worker), false);
   if (closing_) return;
@@ -386,6 +390,7 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
   auto found = runners_.extract(death.name);
   if (found.empty()) return;
   RunnerLink& link = *found.mapped();
+  const bool lived = std::chrono::steady_clock::now() - link.since() >= retry_pause;
   link.close();
   if (options_.log && !closing_) options_.log(death.name + " " + describe(death) + "; another runner takes its place");
   std::set<Run> runs = take_expected_of(death.name);
@@ -397,7 +402,10 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
   free_slots_ += link.slots();
   begin_waiting();
   deal_slots();
-  if (!closing_ && surveyed_) add_missing_runners();
+  if (!closing_ && surveyed_) {
+    // Where one has ended at once, for want of room perhaps, the next one would too.
+    lived ? add_missing_runners() : add_missing_runners_later();
+  }
   tell_of_runs(std::move(runs), std::move(unrecorded), death);
   if (unanswered_.erase(death.name) != 0) return finish_recovery();
   finish_if_closed();

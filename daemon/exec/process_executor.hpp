@@ -94,6 +94,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void on_survey(Survey survey);
   void finish_recovery();
   void add_missing_runners();
+  void add_missing_runners_later();
   void add_runner();
   void add_link(Worker worker, bool taken_over);
   void leave(const std::string& name);

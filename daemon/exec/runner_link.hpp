@@ -50,6 +50,8 @@ class RunnerLink {
   /// Something may be begun there.
   [[nodiscard]] bool is_up() const { return is_open() && answered_; }
   [[nodiscard]] bool has_answered() const { return answered_; }
+  /// When it was made.
+  [[nodiscard]] std::chrono::steady_clock::time_point since() const { return since_; }
   [[nodiscard]] const std::set<worker::Run>& runs() const { return runs_; }
   /// Slots that the runner holds.
   [[nodiscard]] std::uint32_t slots() const { return slots_; }
@@ -94,6 +96,7 @@ class RunnerLink {
   Listener& listener_;
   std::set<worker::Run> runs_;
   std::uint32_t slots_ = 0;
+  const std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   bool answered_;
   std::unordered_map<std::uint64_t, Question> questions_;
   std::uint64_t last_question_ = 0;

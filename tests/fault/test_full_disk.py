@@ -4,11 +4,14 @@ While it is full new work is refused with the reason, what runs ends on record, 
 on by itself, and nothing that was acknowledged is missing.
 """
 
+import contextlib
 import errno
 import os
+import re
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -18,10 +21,11 @@ from mount import small_tmpfs
 
 
 @pytest.fixture
-def state():
+def state(request):
+    """A small tmpfs, of the size (and with the options of mount) that the test is given."""
     folder = Path(tempfile.mkdtemp(prefix="stint-test-"))
     try:
-        with small_tmpfs(folder / "state", "24m") as place:
+        with small_tmpfs(folder / "state", getattr(request, "param", "24m")) as place:
             yield place
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -196,6 +200,49 @@ def serves(daemon):
     except OSError:
         return False
     return True
+
+
+@pytest.mark.parametrize("state", ["64m,nr_inodes=80"], indirect=True)
+def test_runners_that_have_no_inodes_are_started_with_a_pause(state, start):
+    """A few are enough for a folder and a lock, not for what a runner needs besides: it ends at once, again and again."""
+    daemon = start(process__slots=2, state=state)
+    client = daemon.connect()
+    ended = 0
+    for left in range(5):
+        victim = client.submit(command=["sleep", "60"])
+        runner = runner_of(client.until_state(victim, "running", "running")["pid"])
+        fillers = take_all_inodes(state)
+        os.kill(runner, signal.SIGKILL)
+        assert client.wait(victim)[0]["outcome"] == "lost"
+        waits = client.submit(command=["echo", "room"])
+        daemon.kill()
+        fillers += take_all_inodes(state)  # its folder's
+        for path in fillers[:left]:
+            path.unlink()
+        logged = daemon.log.stat().st_size
+        daemon.launch()
+        daemon.until_serving()
+        client = daemon.connect()
+        time.sleep(1)
+        with open(daemon.log) as log:
+            log.seek(logged)
+            attempts = len(re.findall("another runner takes its place|trying again", log.read()))
+        assert attempts <= 8, f"{attempts} attempts in a second, with {left} inodes"
+        ended += attempts
+        for path in fillers[left:]:
+            path.unlink()
+        assert client.wait(waits)[0]["outcome"] == "succeeded"
+    assert ended > 0
+
+
+def take_all_inodes(state):
+    taken = []
+    with contextlib.suppress(OSError):
+        while True:
+            path = state / f"filler{time.monotonic_ns()}"
+            path.touch()
+            taken.append(path)
+    return taken
 
 
 @pytest.mark.parametrize("killed", [False, True])
