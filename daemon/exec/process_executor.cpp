@@ -18,6 +18,8 @@ constexpr std::chrono::milliseconds retry_pause{1'000};
 /// Before a connection is made anew that broke; one that breaks before anything was said over it may do so for long.
 constexpr std::chrono::milliseconds reconnect_pause{20};
 constexpr std::chrono::milliseconds unanswered_pause{1'000};
+/// How long what has ended before is kept back for those that ended before it on a runner that has yet to answer.
+constexpr std::chrono::milliseconds found_ends_patience{200};
 
 constexpr const char* rebooted_message = "the machine was restarted while it ran";
 
@@ -40,7 +42,8 @@ ProcessExecutor::ProcessExecutor(boost::asio::io_context& io, Workers& workers, 
       observer_(observer),
       options_(std::move(options)),
       free_slots_(options_.slots),
-      retry_timer_(io) {
+      retry_timer_(io),
+      found_ends_timer_(io) {
   hello_.epoch = options_.epoch;
   hello_.instance = options_.instance;
   hello_.socket_path = options_.socket_path;
@@ -67,6 +70,11 @@ void ProcessExecutor::on_survey(Survey survey) {
     for (const Worker& worker : survey.living) workers_.release(worker.name);
     return;
   }
+  found_ends_.emplace();
+  found_ends_timer_.expires_after(found_ends_patience);
+  found_ends_timer_.async_wait([this](const boost::system::error_code& stopped) {
+    if (!stopped) tell_found_ends();
+  });
   for (Worker& worker : survey.living) {
     unanswered_.insert(worker.name);
     add_link(std::move(worker), true);
@@ -92,11 +100,22 @@ void ProcessExecutor::on_ended_run_found(RunnerLink& link, worker::RunEnded ende
   tell_end(std::move(ended), link.name());
 }
 
-/// Of a run whose start was perhaps never told.
+/// `runner`: of a run whose start was perhaps never told; else empty.
 void ProcessExecutor::tell_end(worker::RunEnded ended, const std::string& runner) {
+  if (found_ends_) return found_ends_->push_back({std::move(ended), runner});
   const Run run = ended.run;
-  if (ended.started_at != Time{}) observer_.on_started(run.job, run.attempt, {ended.started_at, runner, std::nullopt});
+  if (!runner.empty() && ended.started_at != Time{})
+    observer_.on_started(run.job, run.attempt, {ended.started_at, runner, std::nullopt});
   observer_.on_ended(run.job, run.attempt, make_report(std::move(ended)));
+}
+
+// Each runner tells of its own, and results count in the order in which the programs ended.
+void ProcessExecutor::tell_found_ends() {
+  if (!found_ends_) return;
+  found_ends_timer_.cancel();
+  auto ends = *std::exchange(found_ends_, std::nullopt);
+  std::ranges::stable_sort(ends, {}, [](const FoundEnd& found) { return found.ended.finished_at; });
+  for (FoundEnd& found : ends) tell_end(std::move(found.ended), found.runner);
 }
 
 void ProcessExecutor::on_runner_answered(RunnerLink& link) {
@@ -118,6 +137,7 @@ std::set<ProcessExecutor::Run> ProcessExecutor::take_expected_of(const std::stri
 /// After each answer: what is known now is done, and when all have answered, the rest is.
 void ProcessExecutor::finish_recovery() {
   if (surveyed_ && unanswered_.empty()) {
+    tell_found_ends();
     for (const auto& [run, expected] : std::exchange(expected_, {})) {
       if (rebooted_) {
         lose({run, {}, {}}, rebooted_message);
@@ -331,7 +351,7 @@ void ProcessExecutor::on_run_ended(RunnerLink& link, worker::RunEnded ended) {
   const auto placed = placed_.find(run);
   if (placed == placed_.end()) return link.recorded(run);  // it was found and not expected
   placed->second.ended = true;
-  observer_.on_ended(run.job, run.attempt, make_report(std::move(ended)));
+  tell_end(std::move(ended), {});
   finish_if_closed();
 }
 
@@ -445,6 +465,7 @@ void ProcessExecutor::close(std::function<void()> done) {
   closing_ = true;
   closed_ = std::move(done);
   retry_timer_.cancel();
+  tell_found_ends();
   for (const Order& order : std::vector<Order>(waiting_.begin(), waiting_.end())) give_back_waiting({order.id, order.attempt});
   for (auto& [run, placed] : placed_) {
     if (!placed.ended) stop(run.job, run.attempt, false);

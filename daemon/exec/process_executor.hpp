@@ -77,6 +77,12 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
     bool durable = true;
   };
 
+  /// Of a program that has ended before, or that ends while these are gathered.
+  struct FoundEnd {
+    worker::RunEnded ended;
+    std::string runner;
+  };
+
   void on_run_started(RunnerLink& link, const worker::RunStarted& started) override;
   void on_run_stopping(const worker::RunStopping& stopping) override;
   void on_run_ended(RunnerLink& link, worker::RunEnded ended) override;
@@ -85,6 +91,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void on_run_found(RunnerLink& link, const worker::RunStarted& started) override;
   void on_ended_run_found(RunnerLink& link, worker::RunEnded ended) override;
   void tell_end(worker::RunEnded ended, const std::string& runner);
+  void tell_found_ends();
   void on_runner_answered(RunnerLink& link) override;
   void on_runner_lost(RunnerLink& link) override;
   void on_reconnected(const std::string& name, UniqueFd socket);
@@ -131,7 +138,9 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   std::vector<std::function<void()>> deferred_;  // questions about runs that wait
   boost::asio::steady_timer retry_timer_;
   std::map<Run, Expected> expected_;
-  std::set<std::string> unanswered_;  // runners that may know of them
+  std::set<std::string> unanswered_;                 // runners that may know of them
+  std::optional<std::vector<FoundEnd>> found_ends_;  // while they are gathered: until all have answered, or for a while
+  boost::asio::steady_timer found_ends_timer_;
   bool surveyed_ = false;
   bool rebooted_ = false;
   std::function<void()> recovered_;

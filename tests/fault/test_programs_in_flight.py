@@ -143,6 +143,26 @@ def test_all_ends_while_no_daemon_is_there(start, chance):
     flight.check(daemon.connect())
 
 
+def test_what_ended_while_no_daemon_was_there_counts_in_the_order_of_its_end(start):
+    """On three runners, each of which tells of its own."""
+    daemon = start(process__slots=9, process__runners=3)
+    client = daemon.connect()
+    until(lambda: len(daemon.worker_pids()) == 3 or client.run(command=["true"]) and False, 20, "the runners")
+    jobs = [client.submit(shell=f"sleep {1.5 - 0.15 * place:.2f}; exit {place}") for place in range(9)]
+    pids = [client.until_state(job, "running", "running")["pid"] for job in jobs]
+    assert len({runner_of(pid) for pid in pids}) == 3
+    daemon.kill()
+    until(lambda: not any(alive(pid) for pid in pids), 30, "the end of the programs")
+    daemon.launch()
+    daemon.until_serving()
+    client = daemon.connect()
+    records = client.wait(*jobs)
+    assert [record["exit_code"] for record in records] == list(range(9))
+    by_end = [record["id"] for record in sorted(records, key=lambda record: record["finished_at"])]
+    assert [record["id"] for record in sorted(records, key=lambda record: record["seq"])] == by_end
+    assert [record["id"] for record in client.results(ids=jobs)] == by_end
+
+
 def test_timeout_while_no_daemon_is_there(start):
     daemon = start(process__slots=4)
     client = daemon.connect()
