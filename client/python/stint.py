@@ -571,9 +571,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 # ----------------------------------------------------------------------------------------------------------- client
 
-# Calls that may not be sent twice unless they carry a key; every other one reads, or sets what it says.
+# Calls that may not be sent twice unless they carry a key; every other one reads, or sets what it says, or gives back a lease: the
+# number of a lease is never given again.
 _ONCE = frozenset(["job.submit", "job.submit_many", "job.run", "job.rerun", "job.input", "job.signal", "channel.put", "channel.get",
-                   "daemon.shutdown", "semaphore.release", "lock.release"])
+                   "daemon.shutdown"])
 _STREAMS = frozenset(["job.results", "feed.subscribe"])
 
 
@@ -2284,9 +2285,17 @@ class _Leased(_Named):
             if not self._leases:
                 raise RuntimeError(f"{self!r} is not held here: release without acquire")
             client, lease, _ = self._leases.pop()
-        if client._leases.pop(lease, None) is None:
-            raise ConnectionLost(f"{self!r} was lost with the connection: others may have held it since")
-        client.call(f"{self._family}.release", lease=lease)
+        lost = ConnectionLost(f"{self!r} was lost with the connection: others may have held it since")
+        if lease not in client._leases:
+            raise lost
+        try:
+            client.call(f"{self._family}.release", lease=lease)  # where that comes back to a new daemon, it takes up the lease first
+        except (NotFound, PermissionDenied):
+            if lease in client._leases:
+                raise
+            raise lost from None
+        finally:
+            client._leases.pop(lease, None)
 
     @property
     def token(self) -> Optional[int]:

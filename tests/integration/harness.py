@@ -271,9 +271,14 @@ class Daemon:
         self.process.wait()
         self.orphans |= self.processes()
 
-    def restart(self):
-        """Another daemon on the same state; the one that is there, if any, is killed."""
-        self.kill()
+    def restart(self, orderly=False):
+        """Another daemon on the same state; the one that is there, if any, is killed, or told to go and leave the programs alone."""
+        if orderly:
+            with Client(self.socket) as client:
+                client.call("daemon.shutdown", jobs="detach")
+            assert self.exit_code() == 0
+        else:
+            self.kill()
         self.launch()
         self.until_serving()
 

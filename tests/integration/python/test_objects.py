@@ -251,6 +251,33 @@ def test_a_lock_is_kept_over_a_restart_of_the_daemon(start):
         assert stint.Lock("kept", client=other).acquire(timeout=seconds(10)) is True
 
 
+@pytest.mark.parametrize("orderly", [False, True])
+@pytest.mark.parametrize("kind", [stint.Lock, stint.Semaphore])
+def test_the_first_call_after_a_restart_may_be_the_release(start, kind, orderly):
+    daemon = start()
+    with stint.Client(daemon.socket) as client:
+        if kind is stint.Semaphore:
+            client.call("semaphore.set", name="kept", permits=1)
+        one = kind("kept", client=client)
+        with one:
+            daemon.restart(orderly)
+        assert not client._leases and one.acquire(blocking=False) is True, "it has been given back"
+
+
+def test_what_was_lost_with_the_connection_is_told_at_the_release(start):
+    daemon = start(lease__reclaim=0.05)
+    with stint.Client(daemon.socket) as client, stint.Client(daemon.socket) as other:
+        lock = stint.Lock("lost", client=client)
+        lock.acquire()
+        daemon.restart()
+        assert stint.Lock("lost", client=other).acquire(timeout=seconds(10)) is True, "its holder has been silent for too long"
+        with pytest.raises(stint.ConnectionLost, match="others may have held it"):
+            lock.release()
+        with pytest.raises(RuntimeError):
+            lock.release()
+        assert stint.Lock("lost", client=client).acquire(blocking=False) is False, "the other's is left alone"
+
+
 # ---- Semaphore
 def test_semaphore(place):
     semaphore = stint.Semaphore(value=2)
