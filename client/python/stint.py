@@ -575,6 +575,8 @@ os.register_at_fork(after_in_child=_after_fork)
 # number of a lease is never given again.
 _ONCE = frozenset(["job.submit", "job.submit_many", "job.run", "job.rerun", "job.input", "job.signal", "channel.put", "channel.get",
                    "daemon.shutdown"])
+# Calls that a daemon on its way down cuts short. They have changed nothing then, but for job.run, which has submitted.
+_WAITS = frozenset(["job.wait", "job.run", "event.wait", "lock.acquire", "semaphore.acquire", "channel.put", "channel.get"])
 _STREAMS = frozenset(["job.results", "feed.subscribe"])
 
 
@@ -717,24 +719,20 @@ class Client:
         """One call of the protocol; raises the RpcError of its kind. When the connection breaks it is made again, unless that could
         do something twice: then ConnectionLost says that nobody knows."""
         again = method not in _ONCE or _has_key(method, params)
-        text = _encode(params)
-        deadline = None
+        deadline = _deadline(params)
         while True:
             link = self._live()
             call = _Call()
             try:
-                link.request(method, text, call)
+                link.request(method, _encode(_in_time(params, deadline)), call)
                 link.wait(call)
                 return _result(call.answer)
             except ConnectionLost as lost:
                 if self._closed or not again and not isinstance(lost, _NotSent):
                     raise
             except Draining:
-                # A daemon on its way down answers so to those who wait; one that only drains says it at once, and again.
-                if method not in ("job.wait", "job.run") or not again:
-                    raise
-                deadline = deadline or time.monotonic() + self._reconnect
-                if not self._went_away(link, deadline):
+                # A daemon that only drains says it to those who submit, at once, and again.
+                if method not in _WAITS or method == "job.run" and not again or not self._went_away(link):
                     raise
             except RpcError:
                 raise
@@ -742,10 +740,11 @@ class Client:
                 link._calls = {number: each for number, each in link._calls.items() if each is not call}
                 raise
 
-    def _went_away(self, link: _Link, deadline: float) -> bool:
+    @staticmethod
+    def _went_away(link: _Link) -> bool:
         """Whether the link breaks within a second: then it was the end of that daemon."""
         with contextlib.suppress(ConnectionLost):
-            link.wait(_Call(), max(0.0, min(1.0, deadline - time.monotonic())))
+            link.wait(_Call(), 1.0)
             return False
         return True
 
@@ -853,13 +852,11 @@ class _Place:
     def __init__(self, method: str, params: Dict[str, Any]):
         self._method = method
         self._params = dict(params)
-        self._deadline = time.monotonic() + params["timeout"] if params.get("timeout") is not None else None
+        self._deadline = _deadline(params)
         self._seen: set = set()  # ids, where `since` cannot say what has been seen
 
     def params(self) -> Dict[str, Any]:
-        if self._deadline is None:
-            return self._params
-        return {**self._params, "timeout": max(0.0, self._deadline - time.monotonic())}
+        return _in_time(self._params, self._deadline)
 
     def note(self, item: Json) -> bool:
         """False where the item has been handed out before."""
@@ -909,7 +906,7 @@ class Stream:
                 _result(call.answer)
             except (ConnectionLost, Draining):
                 # A draining daemon streams on; only one that goes away refuses.
-                if self._client._closed or link.failure is None and not self._client._went_away(link, time.monotonic() + 1):
+                if self._client._closed or link.failure is None and not self._client._went_away(link):
                     raise
                 continue
             self._link, self._received = link, received
@@ -997,6 +994,17 @@ def _result(answer: Optional[Dict[str, Any]]) -> Json:
     if answer is None or "error" in answer:
         raise _rpc_error((answer or {}).get("error") or {})
     return answer["result"]
+
+
+def _deadline(params: Dict[str, Any]) -> Optional[float]:
+    """When the `timeout` of a call has passed, however often it is made."""
+    timeout = params.get("timeout")
+    return time.monotonic() + timeout if isinstance(timeout, (int, float)) and timeout > 0 else None
+
+
+def _in_time(params: Dict[str, Any], deadline: Optional[float]) -> Dict[str, Any]:
+    """The params with what is left of their `timeout`."""
+    return params if deadline is None else {**params, "timeout": max(0.0, deadline - time.monotonic())}
 
 
 def _has_key(method: str, params: Dict[str, Any]) -> bool:
@@ -2708,15 +2716,16 @@ class _AioClient:
     async def call(self, method: str, /, **params: Json) -> Json:
         """One call of the protocol; as Client.call it is made again when the connection breaks, unless that could do it twice."""
         again = method not in _ONCE or _has_key(method, params)
+        deadline = _deadline(params)
         while True:
             await self._live()
             try:
-                return await self._post(method, params)
+                return await self._post(method, _in_time(params, deadline))
             except ConnectionLost:
                 if not again or self._closed:
                     raise
             except Draining:
-                if method not in ("job.wait", "job.run") or self._reading is None:
+                if method not in _WAITS or method == "job.run" and not again or self._reading is None:
                     raise
                 done, _ = await asyncio.wait([self._reading], timeout=1)
                 if not done:

@@ -89,6 +89,25 @@ def test_a_restart_is_survived(start):
     scenario()
 
 
+@pytest.mark.parametrize("orderly", [False, True])
+def test_waits_go_on_at_the_next_daemon(start, orderly):
+    daemon = start()
+
+    @awaited
+    async def scenario():
+        async with aio.Client(daemon.socket) as client, aio.Client(daemon.socket) as other:
+            waiting = asyncio.ensure_future(client.event.wait(name="go"))
+            while not (await other.event.list())["events"]:
+                await asyncio.sleep(0.01)
+            await asyncio.get_running_loop().run_in_executor(None, daemon.restart, orderly)
+            await other.event.set(name="go")
+            await waiting
+            with pytest.raises(stint.TimedOut):
+                await client.event.wait(name="never", timeout=0)
+
+    scenario()
+
+
 @awaited
 async def test_the_executor(place):
     async with aio.Executor() as executor:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,35 @@ def test_what_might_happen_twice_is_not_sent_twice(start):
     daemon.until_serving()
     assert client.get(job)["state"] == "running", "it comes back even later"
     client.close()
+
+
+def test_the_time_of_a_wait_counts_over_a_restart(start):
+    daemon = start()
+    whole = seconds(1.5)
+    with stint.Client(daemon.socket) as client:
+        results = []
+        begun = time.monotonic()
+        thread = threading.Thread(target=lambda: results.append(stint.Event("never", client=client).wait(whole)))
+        thread.start()
+        daemon.kill()
+        until(lambda: time.monotonic() > begun + whole, what="the end of its time")
+        daemon.launch()
+        daemon.until_serving()
+        back = time.monotonic()
+        thread.join(seconds(10))
+        assert results == [False] and time.monotonic() - back < whole / 2
+
+
+def test_a_daemon_that_only_drains_is_not_waited_for(start):
+    daemon = start()
+    with stint.Client(daemon.socket) as client:
+        client.call("daemon.drain", scope="running")
+        with pytest.raises(stint.Draining):
+            client.run_job(stint.Task("echo"))
+        with pytest.raises(stint.Draining):
+            client.submit(stint.Task("echo"))
+        assert client.call("daemon.stats")["draining"] is True
+        client.call("daemon.undrain")
 
 
 def test_another_daemon_is_not_taken_for_the_same(start, tmp_path):

@@ -1,5 +1,6 @@
 """Event, Queue, Lock, Semaphore and Barrier of stint.py, held against those of threading and queue."""
 
+import contextlib
 import os
 import pickle
 import queue
@@ -10,7 +11,7 @@ import time
 
 import pytest
 import stint
-from harness import seconds
+from harness import seconds, until
 
 
 def in_thread(function, *args):
@@ -163,6 +164,59 @@ def test_a_durable_queue_survives_a_restart(start):
         kept.put("still here")
         daemon.restart()
         assert kept.get() == "still here"
+
+
+# ---- waits and restarts
+WAITS = {
+    "event.wait": (lambda client: stint.Event("go", client=client).wait(), True),
+    "lock.acquire": (lambda client: stint.Lock("held", client=client).acquire(), True),
+    "semaphore.acquire": (lambda client: stint.Semaphore("none left", client=client).acquire(), True),
+    "channel.get": (lambda client: stint.Queue("empty", client=client).get(), "came"),
+    "channel.put": (lambda client: stint.Queue("full", client=client).put(2), None),
+}
+
+
+def waiting(client):
+    """How many wait for something."""
+    return (sum(row["waiting"] for family in ("lock", "semaphore", "event") for row in client.call(f"{family}.list")[f"{family}s"])
+            + sum(row["getting"] + row["putting"] for row in client.call("channel.list")["channels"]))
+
+
+def set_the_scene(client):
+    """Nothing that WAITS waits for is there; returns what makes it come."""
+    held, none_left = stint.Lock("held", client=client), stint.Semaphore("none left", 1, client=client)
+    full, empty = stint.Queue("full", 1, durable=True, client=client), stint.Queue("empty", 1, durable=True, client=client)
+    held.acquire()
+    none_left.acquire()
+    full.put(1)
+
+    def let_go():
+        stint.Event("go", client=client).set()
+        held.release()
+        none_left.release()
+        assert full.get() == 1
+        empty.put("came")
+
+    return let_go
+
+
+@pytest.mark.parametrize("orderly", [False, True])
+def test_waits_go_on_at_the_next_daemon(start, orderly):
+    # What a call that changes something has done cannot be known after a kill; a daemon that goes in good order says that it is nothing.
+    waits = {method: wait for method, wait in WAITS.items() if orderly or not method.startswith("channel.")}
+    daemon = start()
+    with stint.Client(daemon.socket) as client, contextlib.ExitStack() as clients:
+        let_go = set_the_scene(client)
+        threads = {method: in_thread(wait, clients.enter_context(stint.Client(daemon.socket))) for method, (wait, _) in waits.items()}
+        until(lambda: waiting(client) == len(waits), what="all to wait")
+        daemon.restart(orderly)
+        until(lambda: waiting(client) == len(waits), what="all to wait again")
+        let_go()
+        for thread, _ in threads.values():
+            thread.join(seconds(10))
+        assert {method: results for method, (_, results) in threads.items()} == {method: [gives] for method, (_, gives) in waits.items()}
+        if orderly:
+            assert stint.Queue("full", client=client).get_many(10) == [2], "it was put once"
 
 
 # ---- Lock
