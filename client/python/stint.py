@@ -1108,7 +1108,7 @@ class Command:
         error = record.get("error") or {}
         args = record.get("command") or record.get("shell") or self.args
         if error.get("kind") == "spawn":
-            raise _spawn_error(error.get("message", ""), args, record)
+            raise _spawn_error(args, self.job["cwd"], record)
         streams = [_whole(record, name, client, self.encoding, self.errors) for name in ("stdout", "stderr")]
         outcome = record.get("outcome")
         if outcome == "timed_out":
@@ -1214,12 +1214,28 @@ def _whole(record: Record, name: str, client: Client, encoding: Optional[str], e
     return io.TextIOWrapper(io.BytesIO(data), encoding, errors).read()  # universal newlines, as subprocess has them
 
 
-def _spawn_error(message: str, args: Any, record: Record) -> Exception:
-    """The OSError that subprocess would have raised, with the daemon's own words."""
-    for number in (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.E2BIG, errno.ENOEXEC):
-        if message.endswith(os.strerror(number)):
-            return OSError(number, message)
-    return JobFailed(record)
+# What the daemon says of a program in words of its own, where it does not end with those of the errno.
+_SPAWN_WORDS = {errno.ENOEXEC: "it is no program and has no #! line", errno.E2BIG: "too long together",
+                errno.EACCES: "in PATH may not be executed"}
+_NOT_FOUND = 127  # the exit code, as in a shell
+
+
+def _spawn_error(args: Any, cwd: str, record: Record) -> Exception:
+    """The OSError that subprocess would have raised; its cause has the daemon's own words."""
+    cause = JobFailed(record)
+    message = record["error"].get("message", "")
+    number = next((each for each in errno.errorcode if message.endswith((os.strerror(each), _SPAWN_WORDS.get(each, "\0")))), None)
+    if number is None:
+        if record.get("exit_code") != _NOT_FOUND:
+            return cause
+        number = errno.ENOENT
+    if message.startswith("cannot open"):  # a file that the job names as its input or output
+        error = OSError(number, message)
+    else:
+        no_directory = message.startswith("cannot enter the directory")
+        error = OSError(number, os.strerror(number), cwd if no_directory or isinstance(args, str) else args[0])
+    error.__cause__ = cause
+    return error
 
 
 def run(args: Union[str, Sequence[Union[str, "os.PathLike[str]"]]], *, stdin: Any = None, input: Optional[Union[str, bytes]] = None,

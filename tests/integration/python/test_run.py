@@ -35,17 +35,53 @@ def test_the_same_as_subprocess(place, args, options):
     assert isinstance(ours, subprocess.CompletedProcess) and ours.record["state"] == "finished"
 
 
-def test_errors_are_those_of_subprocess(place, tmp_path):
+@pytest.fixture
+def unstartable(tmp_path):
+    """A directory of what cannot be started, each for another reason."""
+    for name, text, mode in (("forbidden", "#!/bin/sh\n", 0o644), ("no-program", "no program\n", 0o755), ("closed", "", 0o644),
+                             ("orphan", "#!/nowhere/interpreter\n", 0o755)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "directory").mkdir()
+    return tmp_path
+
+
+UNSTARTABLE = [(["no-such-program"], {}), (["no-such-program"], {"env": {"PATH": "/usr/bin:/nowhere"}}), (["/nowhere/at/all"], {}),
+               (["./no-such-program"], {"cwd": "HERE"}), (["HERE/forbidden"], {}), (["forbidden"], {"env": {"PATH": "HERE"}}),
+               (["HERE/no-program"], {}), (["HERE/orphan"], {}), (["HERE/directory"], {}), (["HERE/forbidden/below"], {}),
+               (["/bin/echo", "x" * 200_000], {}), (["true"], {"cwd": "/nowhere/at/all"}),
+               (["true"], {"cwd": "HERE/forbidden"}), ("true", {"shell": True, "cwd": "/nowhere/at/all"})]
+
+
+@pytest.mark.parametrize("args, options", UNSTARTABLE)
+def test_what_cannot_be_started_fails_as_in_subprocess(place, unstartable, args, options):
+    def here(value):
+        if isinstance(value, dict):
+            return {name: here(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [here(each) for each in value]
+        return value.replace("HERE", str(unstartable)) if isinstance(value, str) else value
+
+    args, options = here(args), here(options)
+    with pytest.raises(OSError) as theirs:
+        subprocess.run(args, **options)
+    ours = [pytest.raises(OSError, stint.run, args, **options).value]
+    with stint.Executor() as executor:
+        ours.append(executor.submit(stint.Command(args, **options)).exception(seconds(20)))
+    for error in ours:
+        assert (type(error), str(error), error.filename) == (theirs.type, str(theirs.value), theirs.value.filename)
+        assert isinstance(error.__cause__, stint.JobFailed), "what the daemon says is its cause"
+
+
+def test_a_file_that_is_missing_is_not_taken_for_the_program(place):
+    with pytest.raises(FileNotFoundError, match="/nowhere/at/all.*standard error"):
+        stint.Command(["true"], stderr={"file": "/nowhere/at/all"})()
+
+
+def test_errors_are_those_of_subprocess(place):
     with pytest.raises(subprocess.CalledProcessError) as caught:
         stint.run(["sh", "-c", "echo why; exit 2"], check=True, capture_output=True, text=True)
     assert (caught.value.returncode, caught.value.stdout) == (2, "why\n")
-    with pytest.raises(FileNotFoundError):
-        stint.run(["/nowhere/at/all"])
-    with pytest.raises(FileNotFoundError):
-        stint.run(["true"], cwd="/nowhere/at/all")
-    (tmp_path / "data").touch()
-    with pytest.raises(PermissionError):
-        stint.run([tmp_path / "data"])
     with pytest.raises(subprocess.TimeoutExpired) as expired:
         stint.run(["sh", "-c", "trap '' TERM; echo begun; sleep 30 & wait"], timeout=0.2, capture_output=True)
     assert expired.value.timeout == 0.2 and expired.value.output == b"begun\n"
