@@ -1615,7 +1615,7 @@ class _Engine(_Receiver):
             key = bytes(sys.modules["multiprocessing.process"].current_process().authkey)
             setup["authkey"] = base64.b64encode(key).decode("ascii")
         if self._initializer is not None:
-            setup["initializer"] = _pickled((self._initializer, self._initargs, {}), self._initializer)
+            setup["initializer"] = _pickled_call(self._initializer, self._initargs, {})
         env = {**_environment(None), "STINT_PYTHON": _encode(setup)}
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         pool = {"name": self.group, "command": [*_WORKER, sys.executable, *flags, "-c", _WORKER_CODE.format(module=module)],
@@ -2058,7 +2058,7 @@ class Executor(concurrent.futures.Executor):
             raise TypeError(f"{fn!r} is no work: a function, a stint.Task, a stint.Command or a list of words is")
         engine.refuse_new()
         try:
-            item = {"function": _name_of(fn), "pickle": _pickled((fn, args, kwargs), fn)}
+            item = {"function": _name_of(fn), "pickle": _pickled_call(fn, args, kwargs)}
         except Exception as error:
             future = Future(engine)
             future.set_exception(error)
@@ -2118,6 +2118,14 @@ def _pickled(value: Any, fn: Any) -> str:
         raise
 
 
+def _pickled_call(fn: Any, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> str:
+    text, name = _pickled((fn, args, kwargs), fn), _name_of(fn)
+    if name.startswith("__main__.") and _main_module() is None:
+        raise pickle.PicklingError(f"{name} cannot run in another process: a worker imports the function, and this program came from "
+                                   "standard input, -c or a prompt; put it in a file")
+    return text
+
+
 def _unpickled(text: str) -> Any:
     return pickle.loads(base64.b64decode(text))
 
@@ -2132,8 +2140,8 @@ def _main_module() -> Optional[Dict[str, str]]:
     if spec is not None and spec.name:
         return {"name": spec.name}
     path = getattr(main, "__file__", None)
-    if path is None or getattr(sys, "ps1", None) is not None or path.endswith("ipython"):
-        return None
+    if path is None or getattr(sys, "ps1", None) is not None or path.endswith("ipython") or not os.path.isfile(path):
+        return None  # `python3 - < script` calls its file <stdin>
     return {"path": os.path.abspath(path)}
 
 

@@ -250,6 +250,38 @@ def test_functions_of_the_script_itself(place, tmp_path):
     assert done.returncode != 0 and "if __name__" in done.stderr
 
 
+FROM_STDIN = """
+import sys
+sys.path[:0] = {paths!r}
+import stint, pool_functions
+def double(x):
+    return 2 * x
+class Number(int):
+    def double(self):
+        return 2 * self
+if __name__ == "__main__":
+    with stint.Executor(1) as executor:
+        print(executor.submit(pow, 2, 8).result(), executor.submit(pool_functions.echo, 1).result())
+        for work in (double, Number(2).double, Number):
+            error = executor.submit(work, 1).exception()
+            print(type(error).__name__, error)
+        print(type(executor.submit(pool_functions.echo, Number(2)).exception()).__name__)
+        print(executor.submit(pow, 2, 3).result())
+"""
+
+
+@pytest.mark.parametrize("program", [["-"], ["/dev/stdin"], ["-c", FROM_STDIN]])
+def test_a_script_that_no_worker_can_import(place, program):
+    paths = [str(Path(stint.__file__).parent), str(Path(work.__file__).parent)]
+    text = FROM_STDIN.format(paths=paths)
+    program = [text if word is FROM_STDIN else word for word in program]
+    done = subprocess.run([sys.executable, "-B", *program], input=text, capture_output=True, text=True, timeout=seconds(60))
+    assert done.stderr == ""
+    first, *refused, argument, last = done.stdout.splitlines()
+    assert (first, argument, last) == ("256 1", "AttributeError", "8")
+    assert len(refused) == 3 and all(line.startswith("PicklingError __main__.") and "put it in a file" in line for line in refused)
+
+
 AT_EXIT = """
 import atexit, sys
 sys.path[:0] = {paths!r}
