@@ -2006,12 +2006,11 @@ class Executor(concurrent.futures.Executor):
     def __init__(self, max_workers: Optional[int] = None, *, initializer: Optional[Callable[..., Any]] = None,
                  initargs: Tuple[Any, ...] = (), max_tasks_per_child: Optional[int] = None, replace_workers: bool = False,
                  socket: Optional[Union[str, "os.PathLike[str]"]] = None, client: Optional[Client] = None, **fields: Json):
-        if max_workers is None:
-            max_workers = len(os.sched_getaffinity(0))
-        elif not isinstance(max_workers, int) or isinstance(max_workers, bool):
-            raise TypeError("max_workers must be an integer")
-        if max_workers <= 0:
-            raise ValueError("max_workers must be greater than 0")
+        if max_workers is not None:
+            if not isinstance(max_workers, int) or isinstance(max_workers, bool):
+                raise TypeError("max_workers must be an integer")
+            if max_workers <= 0:
+                raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if max_tasks_per_child is not None:
@@ -2025,8 +2024,14 @@ class Executor(concurrent.futures.Executor):
         if _exiting:
             raise RuntimeError("cannot make an executor after interpreter shutdown")
         _encode(fields)  # what is no field of a job, such as an mp_context, is told here
-        self._max_workers = max_workers
         connection = Client(socket if client is None else client.path)
+        most = connection.info["bounds"]["pool_size_max"]
+        if max_workers is None:
+            max_workers = min(len(os.sched_getaffinity(0)), most)
+        elif max_workers > most:
+            connection.close()
+            raise ValueError(f"max_workers must be <= {most}, the bound of a pool")
+        self._max_workers = max_workers
         self._engine = _Engine(connection, max_workers, initializer, tuple(initargs), max_tasks_per_child, replace_workers, fields)
         # A dropped executor lets its futures end and then lets go of everything, as those of the standard library do.
         self._finalizer = weakref.finalize(self, self._engine.shutdown, False, False)

@@ -461,6 +461,15 @@ def test_bad_options(place, options, error):
         stint.Executor(**options)
 
 
+def test_more_workers_than_a_pool_may_have(place, link):
+    most = link.info["bounds"]["pool_size_max"]
+    with stint.Executor(most):
+        connections = link.call("daemon.stats")["connections"]["open"]
+        with pytest.raises(ValueError, match=f"max_workers must be <= {most}"):
+            stint.Executor(most + 1)
+        until(lambda: link.call("daemon.stats")["connections"]["open"] <= connections, what="the end of its connection")
+
+
 def test_no_daemon_is_told_at_once(tmp_path):
     with pytest.raises(stint.NoDaemon):
         stint.Executor(socket=tmp_path / "nobody")
