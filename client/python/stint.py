@@ -366,14 +366,28 @@ class _Items(_Receiver):
         self.end = end
 
 
+def _notification(method: str, params: Dict[str, Any]) -> str:
+    return f'{{"jsonrpc":"2.0","method":"{method}","params":{_encode(params)}}}\n'
+
+
+def _taken_from(pending: Deque[Any]) -> List[Any]:
+    """All that is there; others may take at the same time."""
+    taken = []
+    with contextlib.suppress(IndexError):
+        while pending:
+            taken.append(pending.popleft())
+    return taken
+
+
 class _Link:
     """One socket to the daemon. It has no thread: whoever waits reads for all, and hands that on when it has what it wants.
 
     So a lone caller pays for no switch of threads, and a callback may make calls of its own. A link that broke stays broken.
     """
 
-    def __init__(self, socket: sockets.socket, path: str):
+    def __init__(self, socket: sockets.socket, path: str, leftovers: Deque[str]):
         self.path = path
+        self.leftovers = leftovers  # notifications that go out with the next request
         self._socket = socket
         self._poll = select.poll()
         self._poll.register(socket, select.POLLIN)
@@ -423,9 +437,9 @@ class _Link:
         """Sends calls in one write."""
         if self.failure is not None:
             raise _NotSent(str(self.failure)) if isinstance(self.failure, ConnectionLost) else self.failure
-        lines = [f'{{"jsonrpc":"2.0","id":{number},"method":"{method}","params":{params}}}\n' for number, method, params in calls]
-        while self._abandoned:
-            lines.append(f'{{"jsonrpc":"2.0","method":"stream.cancel","params":{{"stream":{self._abandoned.popleft()}}}}}\n')
+        lines = _taken_from(self.leftovers)
+        lines += [f'{{"jsonrpc":"2.0","id":{number},"method":"{method}","params":{params}}}\n' for number, method, params in calls]
+        lines += [_notification("stream.cancel", {"stream": number}) for number in _taken_from(self._abandoned)]
         data = "".join(lines).encode("utf-8", "surrogatepass")
         with self._lock:
             for number, _, _ in calls:
@@ -446,6 +460,14 @@ class _Link:
             if each is receiver:
                 self._streams.pop(number, None)
                 self._abandoned.append(number)
+
+    def flush(self) -> None:
+        """Sends what waits for the next request, at an end: never raises, and waits for a moment only."""
+        if self.leftovers and self.failure is None:
+            with contextlib.suppress(Exception):
+                call = _Call()
+                self.request("daemon.info", "{}", call)
+                self.wait(call, 1.0)  # a connection that is closed at once may not be read to its end
 
     # ---- waiting
     def wait(self, receiver: _Receiver, timeout: Optional[float] = None) -> bool:
@@ -566,7 +588,7 @@ def _after_fork() -> None:
     _drop_shared_clients()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=lambda: _unnamed.clear(), after_in_child=_after_fork)  # the child knows the names, too
 
 
 # ----------------------------------------------------------------------------------------------------------- client
@@ -629,14 +651,19 @@ class Client:
         self._lock = threading.RLock()
         self._closed = False
         self._leases: Dict[int, int] = {}  # lease → token
+        self._leftovers: Deque[str] = collections.deque()
         self.info: Dict[str, Any] = {}
         found, self.path = _find_daemon(self._explicit)
-        self._link = self._greeted(_Link(found, self.path))
+        self._link = self._greeted(_Link(found, self.path, self._leftovers))
 
     # ---- its life
     def close(self) -> None:
         """Ends the connection: its waits, streams, leases and pools end with it."""
         self._closed = True
+        for name, (client, _) in list(_unnamed.items()):
+            if client is self:
+                _drop_unnamed(name)
+        self._link.flush()
         self._link.close()
 
     def __enter__(self) -> "Client":
@@ -647,6 +674,7 @@ class Client:
 
     def __del__(self) -> None:
         if "_link" in self.__dict__ and self._link.failure is None:
+            self._link.flush()
             self._link._socket.close()
 
     def __reduce__(self) -> Any:
@@ -701,7 +729,7 @@ class Client:
             while not self._closed:
                 found = _try_connect(_Candidate(self.path, "socket=", False))
                 if isinstance(found, sockets.socket):
-                    fresh = _Link(found, self.path)
+                    fresh = _Link(found, self.path, self._leftovers)
                     try:
                         self._link = self._greeted(fresh)
                         return self._link
@@ -1975,12 +2003,16 @@ _working = False  # in a worker that is still importing the main module
 
 
 def _at_exit() -> None:
-    """As concurrent.futures: what has been submitted is waited for."""
+    """As concurrent.futures: what has been submitted is waited for. Then nothing may be left that nobody can name."""
     global _exiting
     _exiting = True
     for engine in list(_engines):
         if engine.pid == os.getpid():
             engine.shutdown(wait=True, cancel_futures=False)
+    for name in list(_unnamed):
+        _drop_unnamed(name)
+    for link in list(_links):
+        link.flush()
 
 
 atexit.register(_at_exit)
@@ -2249,27 +2281,58 @@ def _owner() -> str:
     return f"{os.getpid()}.{threading.get_ident()}"
 
 
+# What is in the daemon by a name that was made up and that nobody else can know, by that name: whose client it is, where it is not the
+# shared one, and what it consists of there (names and their families). It goes when its object goes.
+_unnamed: Dict[str, Tuple[Optional[Client], Dict[str, str]]] = {}
+_REMOVAL: Dict[str, Tuple[str, Dict[str, Json]]] = {"channel": ("channel.remove", {}), "event": ("event.clear", {}),
+                                                    "semaphore": ("semaphore.set", {"permits": 0})}
+
+
+def _drop_unnamed(name: str) -> None:
+    """Has it removed with the client's next request, or its end. Safe in a destructor: it takes no lock and sends nothing."""
+    client, parts = _unnamed.pop(name, (None, {}))
+    client = client or _shared.get(None)
+    if client is not None:
+        for part, family in list(parts.items()):
+            method, params = _REMOVAL[family]
+            client._leftovers.append(_notification(method, {"name": part, **params}))
+
+
 class _Named:
-    """Something in the daemon that all who know its name share. It can be pickled: then the copy means the same."""
+    """Something in the daemon that all who know its name share. It can be pickled: then the copy means the same.
+
+    What was given no name is removed from the daemon when it is collected, its client is closed or the process ends, unless others may
+    know it: where its name was read, it was pickled or the process has forked meanwhile, it stays until somebody removes it.
+    """
 
     def __init__(self, name: Optional[str], client: Optional[Client]):
-        self.name = name or f"python-{uuid.uuid4().hex}"
+        self._name = name or f"python-{uuid.uuid4().hex}"
         self._own_client = client
+        self._parts: Dict[str, str] = {}
+        if not name:
+            _unnamed[self._name] = (client, self._parts)
+            weakref.finalize(self, _drop_unnamed, self._name).atexit = False  # at exit the executors come first
+
+    @property
+    def name(self) -> str:
+        _unnamed.pop(self._name, None)
+        return self._name
 
     @property
     def _client(self) -> Client:
         return self._own_client or default_client()
 
     def __getstate__(self) -> Dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name not in ("_own_client", "_leases", "_guard")}
-        return kept
+        _unnamed.pop(self._name, None)
+        return {name: value for name, value in self.__dict__.items() if name not in ("_own_client", "_parts", "_leases", "_guard")}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._own_client = None
+        self._parts = {}
 
     def __repr__(self) -> str:
-        return f"stint.{type(self).__name__}({self.name!r})"
+        return f"stint.{type(self).__name__}({self._name!r})"
 
 
 def _seconds(blocking: bool, timeout: Optional[float]) -> Dict[str, float]:
@@ -2292,11 +2355,13 @@ class _Leased(_Named):
 
     def __init__(self, name: Optional[str], client: Optional[Client]):
         super().__init__(name, client)
-        self.__setstate__({})
-        self._own_client = client
+        self._hold_nothing()
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._hold_nothing()
+
+    def _hold_nothing(self) -> None:
         self._leases: List[Tuple[Client, int, int]] = []
         self._guard = threading.Lock()
 
@@ -2305,11 +2370,11 @@ class _Leased(_Named):
         method, until = f"{self._family}.acquire", time.monotonic() + wait.get("timeout", 0)
         try:
             try:
-                lease = client.call(method, name=self.name, owner=_owner(), **wait, **more)
+                lease = client.call(method, name=self._name, owner=_owner(), **wait, **more)
             except Conflict:
                 if "timeout" not in wait:
                     raise
-                lease = client.call(method, name=self.name, timeout=max(0, until - time.monotonic()), **more)  # ends by itself
+                lease = client.call(method, name=self._name, timeout=max(0, until - time.monotonic()), **more)  # ends by itself
         except TimedOut:
             return False
         client._leases[lease["lease"]] = lease["token"]
@@ -2343,7 +2408,7 @@ class _Leased(_Named):
     def _row(self) -> Dict[str, Any]:
         listed = self._client.call(f"{self._family}.list")
         for row in listed.get(f"{self._family}s", []):
-            if row["name"] == self.name:
+            if row["name"] == self._name:
                 return row
         return {}
 
@@ -2385,7 +2450,8 @@ class Semaphore(_Leased):
         if value is not None:
             if value < 0:
                 raise ValueError("semaphore initial value must be >= 0")
-            self._client.call("semaphore.set", name=self.name, permits=value)
+            self._parts[self._name] = "semaphore"
+            self._client.call("semaphore.set", name=self._name, permits=value)
 
     def acquire(self, blocking: bool = True, timeout: Optional[float] = None, *, permits: int = 1) -> bool:
         return self._acquire(_seconds(blocking, timeout), **({} if permits == 1 else {"permits": permits}))
@@ -2396,6 +2462,11 @@ class Semaphore(_Leased):
         for _ in range(n):
             self._release()
 
+    def remove(self) -> None:
+        """Leaves it no permits: it is forgotten where nobody holds one or waits for one."""
+        self._client.call("semaphore.set", name=self._name, permits=0)
+        self._parts.clear()
+
 
 class Event(_Named):
     """threading.Event between processes."""
@@ -2404,17 +2475,19 @@ class Event(_Named):
         super().__init__(name, client)
 
     def set(self) -> None:
-        self._client.call("event.set", name=self.name)
+        self._parts[self._name] = "event"
+        self._client.call("event.set", name=self._name)
 
     def clear(self) -> None:
-        self._client.call("event.clear", name=self.name)
+        self._client.call("event.clear", name=self._name)
+        self._parts.clear()
 
     def is_set(self) -> bool:
         return self.wait(0)
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         try:
-            self._client.call("event.wait", name=self.name, **({} if timeout is None else {"timeout": max(0.0, timeout)}))
+            self._client.call("event.wait", name=self._name, **({} if timeout is None else {"timeout": max(0.0, timeout)}))
         except TimedOut:
             return False
         return True
@@ -2435,15 +2508,16 @@ class Queue(_Named):
             self._open()
 
     def _open(self) -> None:
+        self._parts[self._name] = "channel"
         capacity = self.maxsize if 0 < self.maxsize <= self.LARGEST else self.LARGEST
-        self._client.call("channel.open", name=self.name, capacity=capacity, **({"durable": True} if self._durable else {}))
+        self._client.call("channel.open", name=self._name, capacity=capacity, **({"durable": True} if self._durable else {}))
 
     def _opened(self, method: str, **params: Json) -> Json:
         try:
-            return self._client.call(method, name=self.name, **params)
+            return self._client.call(method, name=self._name, **params)
         except NotFound:
             self._open()
-            return self._client.call(method, name=self.name, **params)
+            return self._client.call(method, name=self._name, **params)
 
     def put(self, item: Json, block: bool = True, timeout: Optional[float] = None) -> None:
         try:
@@ -2474,7 +2548,7 @@ class Queue(_Named):
 
     def _row(self) -> Dict[str, Any]:
         for row in self._client.call("channel.list")["channels"]:
-            if row["name"] == self.name:
+            if row["name"] == self._name:
                 return row
         return {"items": 0, "capacity": self.LARGEST}
 
@@ -2490,7 +2564,7 @@ class Queue(_Named):
 
     def close(self) -> None:
         """No more puts; what is in it can still be taken, then get raises Closed."""
-        self._client.call("channel.close", name=self.name)
+        self._client.call("channel.close", name=self._name)
 
     def shutdown(self, immediate: bool = False) -> None:
         """As queue.Queue.shutdown: with `immediate` what is in it is thrown away."""
@@ -2500,7 +2574,8 @@ class Queue(_Named):
                 self.get_many(10_000, False)
 
     def remove(self) -> None:
-        self._client.call("channel.remove", name=self.name)
+        self._client.call("channel.remove", name=self._name)
+        self._parts.clear()
 
     def __iter__(self) -> Iterator[Json]:
         with contextlib.suppress(Closed):
@@ -2521,6 +2596,8 @@ class Barrier(_Named):
     """threading.Barrier between processes: `parties` meet, none passes before the last arrives. Made of a lock, a channel that holds
     its state, and an event for each round. Who gives up breaks it for all; `reset` mends it."""
 
+    _REMEMBERED = 16  # broken rounds
+
     def __init__(self, name: Optional[str] = None, parties: int = 2, *, timeout: Optional[float] = None,
                  client: Optional[Client] = None):
         super().__init__(name, client)
@@ -2530,10 +2607,10 @@ class Barrier(_Named):
         self._timeout = timeout
 
     @contextlib.contextmanager
-    def _state(self) -> Iterator[Dict[str, Any]]:
-        """The state, ours alone until it is put back."""
-        with Lock(f"{self.name}.lock", client=self._own_client):
-            cell = Queue(f"{self.name}.state", client=self._own_client)
+    def _state(self, last: bool = False) -> Iterator[Dict[str, Any]]:
+        """The state, ours alone until it is put back, or removed."""
+        with Lock(f"{self._name}.lock", client=self._own_client):
+            cell = Queue(f"{self._name}.state", client=self._own_client)
             try:
                 state = cell.get(False)
             except queue.Empty:  # the first use, or whoever held it died
@@ -2541,13 +2618,30 @@ class Barrier(_Named):
             try:
                 yield state
             finally:
-                cell.put(state)
+                self._parts[cell._name] = "channel"
+                if last:
+                    cell.remove()
+                else:
+                    cell.put(state)
 
     def _gate(self, one: str) -> Event:
-        return Event(f"{self.name}.{one}", client=self._own_client)
+        return Event(f"{self._name}.{one}", client=self._own_client)
+
+    def _open(self, one: str) -> None:
+        gate = self._gate(one)
+        self._parts[gate._name] = "event"
+        gate.set()
+
+    def _shut(self, one: str) -> None:
+        gate = self._gate(one)
+        gate.clear()
+        self._parts.pop(gate._name, None)
 
     def _next_round(self, state: Dict[str, Any]) -> None:
-        state.update(round=uuid.uuid4().hex, waiting=0, broken=state["broken"][-4:])
+        """Who waits in a broken round has a few more in which to find out."""
+        for one in state["broken"][:-self._REMEMBERED]:
+            self._shut(one)
+        state.update(round=uuid.uuid4().hex, waiting=0, broken=state["broken"][-self._REMEMBERED:])
 
     def wait(self, timeout: Optional[float] = None) -> int:
         """Waits for the others; returns a number from 0 to parties - 1, another one for each."""
@@ -2560,10 +2654,10 @@ class Barrier(_Named):
             index = self.parties - state["waiting"]
             if index == 0:
                 if state["passed"] is not None:  # all of that round are here again: they have passed it
-                    self._gate(state["passed"]).clear()
+                    self._shut(state["passed"])
                 state["passed"] = mine
                 self._next_round(state)
-                self._gate(mine).set()
+                self._open(mine)
                 return 0
         passed = False
         try:
@@ -2580,7 +2674,7 @@ class Barrier(_Named):
     def _break(self, state: Dict[str, Any]) -> None:
         if state["round"] not in state["broken"]:
             state["broken"].append(state["round"])
-        self._gate(state["round"]).set()
+        self._open(state["round"])
 
     def abort(self) -> None:
         """Breaks it: who waits, and who comes, gets BrokenBarrierError."""
@@ -2593,6 +2687,14 @@ class Barrier(_Named):
             if state["waiting"]:
                 self._break(state)
             self._next_round(state)
+
+    def remove(self) -> None:
+        """Leaves nothing of it in the daemon; for when nobody uses it any more."""
+        with self._state(last=True) as state:
+            for one in (state["passed"], state["round"], *state["broken"]):
+                if one is not None:
+                    self._shut(one)
+        self._parts.clear()
 
     @property
     def n_waiting(self) -> int:

@@ -14,3 +14,4 @@ with stint.Executor() as executor:
     print("three wait:", not any(future.done() for future in futures))
     barrier.wait()  # we are the last
     print(sum(future.result().stdout == "arrives\npasses\n" for future in futures), "passed")
+barrier.remove()  # it had no name, but the jobs were told it

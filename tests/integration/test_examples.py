@@ -108,6 +108,13 @@ def test_a_row_that_wants_the_daemon_alone(start, name, suffix):
     assert (done.stdout, done.stderr, done.returncode) == (ALONE[name], "", 0)
 
 
+def test_the_barrier_leaves_nothing_behind(start):
+    daemon = start(process__slots=6)
+    run_example(daemon, "barrier.py")
+    with daemon.connect() as client:
+        assert (client.call("channel.list")["channels"], client.call("event.list")["events"], client.call("lock.list")["locks"]) == ([], [], [])
+
+
 def test_submit_and_results_in_one_write(example):
     messages = [json.loads(line) for line in finish(example("submit-and-results.sh")).splitlines()]
     answers = {message["id"]: message["result"] for message in messages if "id" in message}

@@ -1,6 +1,7 @@
 """Event, Queue, Lock, Semaphore and Barrier of stint.py, held against those of threading and queue."""
 
 import contextlib
+import gc
 import os
 import pickle
 import queue
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 
+import harness
 import pytest
 import stint
 from harness import seconds, until
@@ -391,3 +393,131 @@ def test_a_barrier_breaks_for_all_and_is_mended(place):
     assert isinstance(waiting[1][0], threading.BrokenBarrierError)
     with pytest.raises(ValueError):
         stint.Barrier(parties=0)
+
+
+# ---- what has no name
+@pytest.fixture
+def left(link):
+    """Asks for the names of all that the daemon keeps and did not keep before."""
+
+    def ask():
+        semaphores = link.call("semaphore.list")["semaphores"]
+        return {*(row["name"] for family in ("channel", "event") for row in link.call(f"{family}.list")[f"{family}s"]),
+                *(row["name"] for row in semaphores if row["permits"] > 0)} - before
+
+    before = set()
+    before = ask()
+    return ask
+
+
+def use_without_names(client=None):
+    """One of each, in use and in part dropped in the middle of it."""
+    stint.Queue(client=client).put(1)
+    stint.Queue(maxsize=3, durable=True, client=client).close()
+    stint.Event(client=client).set()
+    stint.Event(client=client).wait(0)
+    stint.Semaphore(value=2, client=client).acquire()
+    with stint.Lock(client=client):
+        pass
+    barrier = stint.Barrier(parties=2, client=client)
+    for _ in range(3):
+        thread, _ = in_thread(barrier.wait)
+        barrier.wait()
+        thread.join(seconds(10))
+        with pytest.raises(threading.BrokenBarrierError):
+            barrier.wait(timeout=0)
+        barrier.reset()
+
+
+def test_what_has_no_name_is_removed_when_it_is_dropped(place, left):
+    use_without_names()
+    cycle = [stint.Queue(maxsize=1)]
+    cycle.append(cycle)
+    name = repr(cycle[0]).split("'")[1]
+    assert name in left(), "while it is there, it is there"
+    del cycle
+    gc.collect()
+    stint.Event().is_set()  # the next call takes along what is to be removed
+    until(lambda: not left(), what="the end of what was dropped")
+
+
+def test_what_has_no_name_is_removed_with_its_client(place, left):
+    with stint.Client() as client:
+        use_without_names(client)
+        kept = stint.Queue(client=client), stint.Event(client=client), stint.Barrier(parties=1, client=client)
+        kept[1].set()
+        kept[2].wait()
+        assert len(left()) >= 4
+    assert left() == set()
+    stint.Queue(client=stint.Client()).put(1)
+    until(lambda: not left(), what="the end of what was dropped with its client")
+
+
+USES = """
+import sys
+sys.path[:0] = {paths!r}
+import stint, test_objects
+kept = stint.Queue(), stint.Event(), stint.Semaphore(value=3), stint.Barrier(parties=1)
+kept[1].set()
+kept[3].wait()
+if __name__ == "__main__":
+    test_objects.use_without_names()
+    stint.Queue("by name", 1).put(1)
+    with stint.Executor(1) as executor:
+        executor.submit(test_objects.use_without_names).result()
+    {end}
+"""
+
+
+@pytest.mark.parametrize("end", ["pass", "raise SystemExit(0)", "kept[0].put(1); kept[2].acquire()",
+                                 "events = stint.default_client().events()"])
+def test_what_has_no_name_is_removed_when_its_process_ends(place, left, end):
+    paths = [os.path.dirname(stint.__file__), os.path.dirname(__file__), os.path.dirname(harness.__file__)]
+    subprocess.run([sys.executable, "-B", "-c", USES.format(paths=paths, end=end)], check=True, timeout=seconds(30))
+    until(lambda: left() == {"by name"}, what="the end of what has no name")
+    stint.Queue("by name").remove()
+
+
+def test_what_others_may_know_is_left_to_its_owner(place, left):
+    told, sent, inherited = stint.Queue(maxsize=1), stint.Queue(maxsize=1), stint.Queue(maxsize=1)
+    name, copy = told.name, pickle.loads(pickle.dumps(sent))
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    mine = stint.Queue(maxsize=1)
+    del told, sent, inherited, mine
+    gc.collect()
+    stint.Event().is_set()
+    until(lambda: len(left()) == 3, what="the end of what nobody else can know")
+    copy.remove()
+    for each in left():
+        stint.Queue(each).remove()
+    assert left() == set()
+
+    barrier = stint.Barrier(parties=1)
+    assert stint.Barrier(barrier.name, 1).wait() == 0
+    for _ in range(40):
+        barrier.abort()
+        barrier.reset()
+    assert len(left()) < 20, "old rounds are forgotten"
+    semaphore = stint.Semaphore(value=2)
+    assert stint.Semaphore(semaphore.name).acquire(False) is True
+    with pytest.raises(RuntimeError):
+        semaphore.release()
+    barrier.remove()
+    semaphore.remove()
+    assert left() == set()
+
+
+def test_a_dropped_object_brings_no_connection_back(start, monkeypatch):
+    daemon = start()
+    with stint.Client(daemon.socket, reconnect=0.1) as client:
+        lost = stint.Queue(client=client), stint.Event(client=client)
+        lost[1].set()
+        daemon.kill()
+        monkeypatch.setattr(stint, "_try_connect", lambda candidate: pytest.fail("it connects"))
+        del lost
+        gc.collect()
+    monkeypatch.undo()
+    daemon.launch()
+    daemon.until_serving()
