@@ -602,6 +602,17 @@ _WAITS = frozenset(["job.wait", "job.run", "event.wait", "lock.acquire", "semaph
 _STREAMS = frozenset(["job.results", "feed.subscribe"])
 
 
+class _Leases(Dict[int, int]):
+    """What a client holds, lease by token: whoever comes back takes it up again."""
+
+    def note(self, method: str, params: Dict[str, Any], result: Json) -> None:
+        """Takes in the answer to a call."""
+        if method in ("lock.acquire", "semaphore.acquire"):
+            self[result["lease"]] = result["token"]
+        elif method in ("lock.release", "semaphore.release"):
+            self.pop(params["lease"], None)
+
+
 class Waited(NamedTuple):
     """What `Client.wait` found: records of what has finished, ids of what has not."""
 
@@ -650,7 +661,7 @@ class Client:
         self._enter = enter
         self._lock = threading.RLock()
         self._closed = False
-        self._leases: Dict[int, int] = {}  # lease → token
+        self._leases = _Leases()
         self._leftovers: Deque[str] = collections.deque()
         self.info: Dict[str, Any] = {}
         found, self.path = _find_daemon(self._explicit)
@@ -754,7 +765,9 @@ class Client:
             try:
                 link.request(method, _encode(_in_time(params, deadline)), call)
                 link.wait(call)
-                return _result(call.answer)
+                result = _result(call.answer)
+                self._leases.note(method, params, result)
+                return result
             except ConnectionLost as lost:
                 if self._closed or not again and not isinstance(lost, _NotSent):
                     raise
@@ -2377,7 +2390,6 @@ class _Leased(_Named):
                 lease = client.call(method, name=self._name, timeout=max(0, until - time.monotonic()), **more)  # ends by itself
         except TimedOut:
             return False
-        client._leases[lease["lease"]] = lease["token"]
         with self._guard:
             self._leases.append((client, lease["lease"], lease["token"]))
         return True
@@ -2749,6 +2761,7 @@ class _AioClient:
         self._calls: Dict[int, Tuple["asyncio.Future[Json]", Optional["asyncio.Queue[Any]"]]] = {}
         self._streams: Dict[int, "asyncio.Queue[Any]"] = {}
         self._opening: Optional[asyncio.Lock] = None
+        self._leases = _Leases()
         self.path = ""
         self.info: Dict[str, Any] = {}
 
@@ -2796,6 +2809,11 @@ class _AioClient:
         reader, self._writer = await asyncio.open_unix_connection(sock=socket, limit=64 << 20)
         self._reading = asyncio.ensure_future(self._read(reader, self._writer))
         self.info = await self._post("daemon.info", {})
+        for lease, token in list(self._leases.items()):
+            try:
+                await self._post("lease.resume", {"lease": lease, "token": token})
+            except RpcError:
+                self._leases.pop(lease, None)
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -2851,7 +2869,9 @@ class _AioClient:
         while True:
             await self._live()
             try:
-                return await self._post(method, _in_time(params, deadline))
+                result = await self._post(method, _in_time(params, deadline))
+                self._leases.note(method, params, result)
+                return result
             except ConnectionLost:
                 if not again or self._closed:
                     raise

@@ -108,6 +108,21 @@ def test_waits_go_on_at_the_next_daemon(start, orderly):
     scenario()
 
 
+@pytest.mark.parametrize("orderly", [False, True])
+def test_leases_are_kept_over_a_restart(start, orderly):
+    daemon = start()
+
+    @awaited
+    async def scenario():
+        async with aio.Client(daemon.socket) as client:
+            lease = await client.lock.acquire(name="kept")
+            await asyncio.get_running_loop().run_in_executor(None, daemon.restart, orderly)
+            await client.lock.release(lease=lease["lease"])
+            assert (await client.lock.list())["locks"] == [] and not client._leases
+
+    scenario()
+
+
 @awaited
 async def test_the_executor(place):
     async with aio.Executor() as executor:

@@ -195,6 +195,24 @@ def test_what_might_happen_twice_is_not_sent_twice(start):
     client.close()
 
 
+@pytest.mark.parametrize("orderly", [False, True])
+def test_leases_are_kept_over_a_restart(start, orderly):
+    daemon = start()
+    with stint.Client(daemon.socket) as client, stint.Client(daemon.socket) as other:
+        client.semaphore.set(name="s", permits=1)
+        kept, given_back, permit = client.lock.acquire(name="a"), client.lock.acquire(name="b"), client.semaphore.acquire(name="s")
+        client.lock.release(lease=given_back["lease"])
+        daemon.restart(orderly)
+        client.daemon.info()
+        for family, name in (("lock", "a"), ("semaphore", "s")):
+            with pytest.raises(stint.TimedOut):
+                other.call(f"{family}.acquire", name=name, timeout=0)
+        other.lock.acquire(name="b", timeout=0)
+        client.lock.release(lease=kept["lease"])
+        client.semaphore.release(lease=permit["lease"])
+        assert not client._leases
+
+
 def test_the_time_of_a_wait_counts_over_a_restart(start):
     daemon = start()
     whole = seconds(1.5)
