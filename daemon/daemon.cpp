@@ -123,7 +123,7 @@ api::Options server_options(const config::Config& config) {
 
 }  // namespace
 
-Daemon::Daemon(const config::Config& config, const StateDir& state_dir, const std::string& instance)
+Daemon::Daemon(const config::Config& config, StateDir& state_dir, const std::string& instance)
     : config_(config),
       state_dir_(state_dir),
       workers_(io_, worker_program(), state_dir.path(), log_warning),
@@ -173,12 +173,30 @@ void Daemon::recover() {
     spdlog::info("{} unfinished jobs are taken over, {} of them programs that had started", recovered_.jobs.size(),
                  started.size());
   }
-  programs_.recover(std::move(started), state_dir_.rebooted(), [this] {
+  const bool rebooted = state_dir_.rebooted();
+  if (started.empty()) note_boot();  // what is started from here on is of this boot
+  programs_.recover(std::move(started), rebooted, [this] {
     spdlog::info("all programs that had started are accounted for");
     sweep_.begin();
+    note_boot_when_recorded();
   });
   engine_.recover(std::exchange(recovered_, {}), config_.pools);
   ::malloc_trim(0);  // specifications of who needs permits were read, and most of them are not kept
+}
+
+void Daemon::note_boot() {
+  try {
+    state_dir_.note_boot();
+  } catch (const StateDirError& error) {
+    spdlog::warn("{}: the next daemon will think that the machine was restarted", error.what());
+  }
+}
+
+void Daemon::note_boot_when_recorded() {
+  engine_.when_durable(engine_.newest(), [this](const std::optional<Error>& refused) {
+    // On a full disk new work is refused before the ends that came earlier are recorded.
+    refused ? note_boot_when_recorded() : note_boot();
+  });
 }
 
 /// Nothing is acknowledged from here on, and what was stands: the next start goes on from it.

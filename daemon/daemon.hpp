@@ -30,7 +30,7 @@ namespace stint {
 
 class Daemon {
  public:
-  Daemon(const config::Config& config, const StateDir& state_dir, const std::string& instance);
+  Daemon(const config::Config& config, StateDir& state_dir, const std::string& instance);
 
   /// Serves until it is told to stop and has stopped. Returns the exit code.
   int run();
@@ -39,6 +39,8 @@ class Daemon {
   using Step = std::function<void(std::function<void()> next)>;
 
   void recover();
+  void note_boot();
+  void note_boot_when_recorded();
   [[noreturn]] void on_store_failure(const std::string& reason);
   void on_signal(int number);
   void wait_for_signal();
@@ -48,7 +50,7 @@ class Daemon {
   void next_step();
 
   const config::Config& config_;
-  const StateDir& state_dir_;
+  StateDir& state_dir_;
   boost::asio::io_context io_{1};
   exec::ZygoteWorkers workers_;  // before whatever has a thread
   TaskRegistry tasks_;

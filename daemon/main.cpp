@@ -57,7 +57,7 @@ int serve(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // past a limit of the size of files a write fails, as on a full disk
   const std::string instance = boost::uuids::to_string(boost::uuids::random_generator()());
-  const StateDir state_dir(config.state_dir, config.socket);
+  StateDir state_dir(config.state_dir, config.socket);
   host::setup_logging(log_settings(config));
   spdlog::info("stintd {} pid {} instance {}, state in {}", STINT_VERSION, ::getpid(), instance, config.state_dir.string());
   return Daemon(config, state_dir, instance).run();

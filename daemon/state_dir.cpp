@@ -43,17 +43,10 @@ std::string read_holder(int fd) {
   return holder;
 }
 
-/// Leaves this boot's id in the file; false where it stood there already.
-bool note_boot(const fs::path& path) {
-  const std::array<char, 16> now = boot_id();
-  std::array<char, 16> before{};
-  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) throw StateDirError("cannot open " + path.string() + ": " + why());
-  const bool same = ::pread(file.get(), before.data(), before.size(), 0) == static_cast<ssize_t>(before.size()) && before == now;
-  if (!same && ::pwrite(file.get(), now.data(), now.size(), 0) != static_cast<ssize_t>(now.size())) {
-    throw StateDirError("cannot write " + path.string() + ": " + why());
-  }
-  return !same;
+/// True where the file has the id of this boot.
+bool is_of_this_boot(int file) {
+  std::array<char, 16> noted{};
+  return ::pread(file, noted.data(), noted.size(), 0) == static_cast<ssize_t>(noted.size()) && noted == boot_id();
 }
 
 }  // namespace
@@ -77,7 +70,19 @@ StateDir::StateDir(fs::path path, const fs::path& socket_path) : path_(std::move
   }
   make_private_directory(workers());
   make_private_directory(output());
-  rebooted_ = note_boot(path_ / "boot");
+  const fs::path boot_path = path_ / "boot";
+  boot_.reset(::open(boot_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!boot_) throw StateDirError("cannot open " + boot_path.string() + ": " + why());
+  rebooted_ = !is_of_this_boot(boot_.get());
+}
+
+void StateDir::note_boot() {
+  if (!rebooted_) return;
+  const std::array<char, 16> now = boot_id();
+  if (::pwrite(boot_.get(), now.data(), now.size(), 0) != static_cast<ssize_t>(now.size()) || ::fdatasync(boot_.get()) != 0) {
+    throw StateDirError("cannot write " + (path_ / "boot").string() + ": " + why());
+  }
+  rebooted_ = false;
 }
 
 }  // namespace stint

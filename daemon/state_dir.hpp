@@ -2,7 +2,7 @@
 //
 // The lock file names the socket of its holder, so that whoever finds the directory taken can say where to connect.
 // The kernel drops the lock when the holder dies: no pid and no clock decides. It also tells whether the machine was
-// restarted since the last daemon here. Throws StateDirError.
+// restarted since the last daemon that recovered here. Throws StateDirError.
 #pragma once
 
 #include <filesystem>
@@ -33,12 +33,17 @@ class StateDir {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] std::filesystem::path workers() const { return path_ / "workers"; }
   [[nodiscard]] std::filesystem::path output() const { return path_ / "out"; }
-  /// True where the last daemon here ran before the machine was started: no process of that time is alive.
+  /// True until note_boot where the last daemon that recovered here did so before the machine was started: no process of
+  /// that time is alive.
   [[nodiscard]] bool rebooted() const { return rebooted_; }
+  /// To be called when what ran before the restart is on record as lost, and not before: a start that ends earlier must leave
+  /// the next one to know of the restart, or that would run it again. Synced.
+  void note_boot();
 
  private:
   std::filesystem::path path_;
   UniqueFd lock_;
+  UniqueFd boot_;
   bool rebooted_ = false;
 };
 

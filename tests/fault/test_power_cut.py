@@ -7,8 +7,10 @@ the boot id of another boot, as after a real one. What ran then is lost, or ende
 import collections
 import random
 import shutil
+import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,10 @@ def cut_and_boot(disk, daemon):
     disk.cut()
     daemon.kill_everything()
     disk.mend()
+    boot_anew(daemon)
+
+
+def boot_anew(daemon):
     boot = daemon.state / "boot"
     if boot.exists():
         boot.write_bytes(bytes(16))
@@ -138,3 +144,32 @@ def test_the_first_start(disk, start, chance):
     daemon.launch()
     daemon.until_serving()
     assert daemon.connect().run(command=["true"])["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("trouble", ["no socket", "killed"])
+def test_first_starts_that_do_not_get_through(start, chance, trouble):
+    """The start that serves is the third since the boot; it has to know all the same that what ran is gone."""
+    daemon = start(process__slots=2)
+    client = daemon.connect()
+    ran = daemon.home / "ran"
+    job = client.submit(shell=noting(ran, "sleep 300"))
+    until(ran.exists, 10, "the program")
+    daemon.kill_everything()
+    shutil.rmtree(daemon.state / "workers")  # its newest files were never synced
+    boot_anew(daemon)
+    if trouble == "no socket":
+        command = [str(daemon.binaries / "stintd"), "--state-dir", str(daemon.state), "--socket", str(ran / "s")]
+        for _ in range(2):
+            failed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds(20))
+            assert failed.returncode == 1, failed
+    else:
+        for _ in range(20):
+            daemon.launch()
+            time.sleep(chance.uniform(0, 0.02))  # anywhere in its start
+            daemon.kill_everything()
+    daemon.launch()
+    daemon.until_serving()
+    (record,) = daemon.connect().wait(job)
+    assert (record["outcome"], record["attempt"]) == ("lost", 1), record
+    assert_ran_once(ran)
+    assert (daemon.state / "boot").read_bytes() != bytes(16)

@@ -65,10 +65,17 @@ TEST_F(StateDirTest, OutputOfAnEarlierDaemonIsKept) {
   EXPECT_TRUE(fs::exists(dir.output() / "1.1.stdout"));
 }
 
-TEST_F(StateDirTest, TellsWhetherTheMachineWasRestarted) {
+TEST_F(StateDirTest, TellsWhetherTheMachineWasRestartedUntilThatIsNoted) {
   EXPECT_TRUE(StateDir(base_ / "state", "/s").rebooted()) << "nobody was here before";
+  {
+    StateDir dir(base_ / "state", "/s");
+    EXPECT_TRUE(dir.rebooted()) << "the one before did not note it";
+    dir.note_boot();
+    EXPECT_FALSE(dir.rebooted());
+  }
   EXPECT_FALSE(StateDir(base_ / "state", "/s").rebooted());
   std::ofstream(base_ / "state" / "boot") << "another boot, 16";
+  EXPECT_TRUE(StateDir(base_ / "state", "/s").rebooted());
   EXPECT_TRUE(StateDir(base_ / "state", "/s").rebooted());
 }
 
