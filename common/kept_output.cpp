@@ -48,6 +48,10 @@ std::uint64_t size_of(const UniqueFd& file) {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
+Error lost(const std::string& path, const std::string& what) {
+  return {ErrorKind::purged, "the kept output " + path + " " + what + ": it is lost"};
+}
+
 void append_from(std::string& out, const UniqueFd& file, std::uint64_t at, std::uint64_t size, const std::string& path) {
   while (size > 0) {
     const std::size_t had = out.size();
@@ -55,12 +59,23 @@ void append_from(std::string& out, const UniqueFd& file, std::uint64_t at, std::
     const ssize_t got = ::pread(file.get(), out.data() + had, size, static_cast<off_t>(at));
     out.resize(had + (got > 0 ? static_cast<std::size_t>(got) : 0));
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      throw unavailable("cannot read kept output " + path + ": " + (got < 0 ? std::strerror(errno) : "it is shorter than it was"),
-                        "output");
-    }
+    if (got < 0) throw unavailable("cannot read kept output " + path + ": " + std::strerror(errno), "output");
+    if (got == 0) throw lost(path, "is shorter than it was");
     at += static_cast<std::uint64_t>(got);
     size -= static_cast<std::uint64_t>(got);
+  }
+}
+
+/// What was cut because the disk was full has no tail, and its head is as long as it came to be.
+void require_whole(const OutputSize& size, std::uint64_t output_limit, const std::string& head_path) {
+  const UniqueFd head = open_part(head_path);
+  if (!head) throw lost(head_path, "is gone");
+  const std::uint64_t tail = size_of(open_part(output_tail_path(head_path)));
+  const std::uint64_t there = size_of(head) + tail;
+  const std::uint64_t cut = tail > 0 ? output_limit : std::min<std::uint64_t>(size.bytes, 1);
+  const std::uint64_t wanted = size.truncated ? cut : size.bytes;
+  if (there < wanted) {
+    throw lost(head_path, "has " + std::to_string(there) + " bytes of at least " + std::to_string(wanted) + " that were kept");
   }
 }
 
@@ -75,7 +90,7 @@ std::string output_tail_path(const std::string& head_path) { return head_path + 
 KeptPiece read_kept_files(const std::string& head_path, std::uint64_t bytes, std::uint64_t offset, std::uint64_t limit) {
   const std::string tail_path = output_tail_path(head_path);
   const UniqueFd head = open_part(head_path);
-  if (!head) throw unavailable("the kept output " + head_path + " is gone", "output");
+  if (!head) throw lost(head_path, "is gone");
   const UniqueFd tail = open_part(tail_path);
   const std::uint64_t ring = size_of(tail);
 
@@ -119,7 +134,10 @@ KeptPiece read_kept_bytes(const std::string& kept, std::uint64_t bytes, std::uin
 
 KeptPiece read_kept(const OutputContent& content, std::uint64_t output_limit, const std::string& head_path, std::uint64_t offset,
                     std::uint64_t limit) {
-  if (content.in_file) return read_kept_files(head_path, content.size.bytes, offset, limit);
+  if (content.in_file) {
+    require_whole(content.size, output_limit, head_path);
+    return read_kept_files(head_path, content.size.bytes, offset, limit);
+  }
   return read_kept_bytes(content.bytes, content.size.bytes, output_limit, offset, limit);
 }
 

@@ -3,7 +3,7 @@
 // Offsets are those of the whole stream: the head is [0, h), the tail [bytes - t, bytes), what lies between was not
 // kept and is skipped. On disk the head is out/ID.ATTEMPT.STREAM and the tail a ring in the same name with `.tail`; in
 // memory both stand in one string, and the head is at most half of the output limit. Any thread; throws Error
-// `unavailable` where a file cannot be read.
+// `purged` where a file is gone or holds less than it did, and `unavailable` where it cannot be read.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct KeptPiece {
 /// The same for what is kept in memory: `kept` is the head followed by the tail.
 [[nodiscard]] KeptPiece read_kept_bytes(const std::string& kept, std::uint64_t bytes, std::uint64_t output_limit,
                                         std::uint64_t offset, std::uint64_t limit);
-/// A finished job's stream, wherever it is kept.
+/// A finished job's stream, wherever it is kept. Files that hold less than was recorded are refused, not read as far as they go.
 [[nodiscard]] KeptPiece read_kept(const OutputContent& content, std::uint64_t output_limit, const std::string& head_path,
                                   std::uint64_t offset, std::uint64_t limit);
 

@@ -67,6 +67,7 @@ db::SqliteOptions store_options(const StateDir& state_dir) {
   db::SqliteOptions options;
   options.path = state_dir.path() / "stint.db";
   options.ballast_path = state_dir.path() / "ballast";
+  options.output_folder = state_dir.output();
   return options;
 }
 

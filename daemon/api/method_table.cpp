@@ -74,10 +74,12 @@ constexpr std::array table{
         "Streams a record a job, as they finish or in the order of submission. With neither `ids` nor `group` the stream does "
         "not end. With `output`, `stdout` and `stderr` of at most 64 KiB carry `data` and `encoding` (`utf8`, `base64`).",
         "`stream`; items are records"),
-    method<OutputRequest, on_output>("job.output", may_stream,
-                                     "A piece of a job's output, or (`follow`) a stream of pieces until the job's output ends. "
-                                     "Where the job runs again the stream goes on with the next attempt, from offset 0.",
-                                     "", answer_schema<OutputChunk>),
+    method<OutputRequest, on_output>(
+        "job.output", may_stream,
+        "A piece of a job's output, or (`follow`) a stream of pieces until the job's output ends. "
+        "Where the job runs again the stream goes on with the next attempt, from offset 0. `purged` where "
+        "the file that held it is gone, or holds less than was kept.",
+        "", answer_schema<OutputChunk>),
     method<InputRequest, on_input>("job.input", mutates, "Feeds a job with `stdin: \"stream\"`; answered when the job has room.",
                                    "`{}`"),
 

@@ -27,10 +27,11 @@ bool is_of(JobId id, const core::SubmitFact* submit) { return submit != nullptr 
 
 }  // namespace
 
-FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int64_t groups_max)
+FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int64_t groups_max, std::string output_folder)
     : connection_(connection),
       catalogue_(catalogue),
       toolbox_(connection),
+      outputs_(std::move(output_folder)),
       groups_max_(groups_max),
       labels_trim_at_(groups_max),
       begin_(connection.prepare("BEGIN IMMEDIATE")),
@@ -88,12 +89,14 @@ void FactWriter::begin() {
 
 void FactWriter::commit() {
   if (!connection_.in_transaction()) return;
+  outputs_.sync();
   const KeptTotals totals = catalogue_.durable_totals();
   if (state_ != stored_state_ || totals != stored_totals_) {
     update_state_.bind(1, state_.ids).bind(2, state_.seqs).bind(3, state_.jobs);
     update_state_.bind(4, totals.jobs).bind(5, totals.output_bytes).run();
   }
   commit_.run();
+  outputs_.clear();
   stored_state_ = state_;
   stored_totals_ = totals;
 }
@@ -101,6 +104,7 @@ void FactWriter::commit() {
 void FactWriter::roll_back() {
   if (connection_.in_transaction()) connection_.run("ROLLBACK");  // some errors have rolled it back already
   label_rows_.clear();
+  outputs_.clear();
   read_state();
   catalogue_.rolled_back(stored_totals_);
 }
@@ -225,6 +229,7 @@ void FactWriter::retry(const core::EndedAttempt& attempt) {
       .bind_blob(6, ending_)
       .bind(7, attempt.kept_bytes)
       .run();
+  outputs_.add(attempt.id, attempt.attempt, attempt.end);
 }
 
 void FactWriter::cancel(const core::CancelFact& fact) { cancel_.bind(1, fact.id).run(); }
@@ -253,6 +258,7 @@ void FactWriter::finish(const core::FinishFact& fact) {
   --state_.jobs;
   state_.seqs = std::max(state_.seqs, job.seq + 1);
   catalogue_.finished(fact.job, kept_bytes);
+  outputs_.add(job.id, job.attempt, job.end);
 }
 
 std::uint64_t FactWriter::earlier_bytes(const core::FinishedJob& job) {

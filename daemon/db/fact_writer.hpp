@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemon/core/effects.hpp"
+#include "daemon/db/output_sync.hpp"
 #include "daemon/db/sql_catalogue.hpp"
 #include "daemon/db/sqlite.hpp"
 #include "daemon/db/toolbox_rows.hpp"
@@ -23,10 +24,11 @@ class FactWriter {
   static constexpr std::size_t inline_spec_bytes_max = 2'048;
 
   /// Of groups whose members are all purged the newest `groups_max` are still known, give or take a hundredth.
-  FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int64_t groups_max);
+  FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int64_t groups_max, std::string output_folder);
 
   /// Finishes of non-durable jobs (number 0) are taken out of the Persist: recording it again does not repeat them.
   void record(core::Persist& persist, bool with_new_work);
+  /// The output files of the ends in it are synced first: an announced result is whole after a power cut.
   void commit();
   /// Nothing since the last commit has happened.
   void roll_back();
@@ -69,6 +71,7 @@ class FactWriter {
   Connection& connection_;
   SqlCatalogue& catalogue_;
   ToolboxRows toolbox_;
+  OutputSync outputs_;
   State state_;
   State stored_state_;
   KeptTotals stored_totals_;

@@ -74,7 +74,7 @@ Recovered SqliteKeeper::open_once() {
   } catch (const SqliteError& error) {
     if (!error.no_room()) throw;  // what is in the log is as durable there
   }
-  writer_ = std::make_unique<FactWriter>(*connection_, *catalogue_, options_.groups_max);
+  writer_ = std::make_unique<FactWriter>(*connection_, *catalogue_, options_.groups_max, options_.output_folder);
   static_cast<void>(ballast_.ensure());
   return recovered;
 }

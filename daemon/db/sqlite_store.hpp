@@ -17,6 +17,7 @@ namespace stint::db {
 struct SqliteOptions {
   std::string path;                           ///< STATE/stint.db; made if missing, its folder must be there
   std::string ballast_path;                   ///< STATE/ballast; empty: none
+  std::string output_folder = {};             ///< STATE/out, whose files are synced with their ends; empty: none
   std::uint64_t ballast_bytes = 4ULL << 20U;  ///< kept free for what must be recorded on a full disk; 0: none
   std::int64_t groups_max = 100'000;          ///< of groups whose members are all purged so many are still known
   std::uint64_t log_bytes = 5ULL << 20U;      ///< the log's size from the start (sqlite.hpp, lengthen_log)

@@ -68,7 +68,9 @@ Begin make_begin(const Order& order) {
 EndReport make_lost_report(const BegunRun& begun, std::string message, const std::string& out_dir) {
   const auto content = [&](const std::optional<KeptStream>& noted, StreamName of) -> std::optional<OutputContent> {
     if (!noted || !noted->in_file) return std::nullopt;
-    const auto bytes = found_bytes(output_path(out_dir, begun.run.job, begun.run.attempt, of), noted->bytes);
+    // A ring that never came round holds all that passed through it, unless the machine stopped and lost some.
+    const auto bytes =
+        found_bytes(output_path(out_dir, begun.run.job, begun.run.attempt, of), noted->truncated ? noted->bytes : 0);
     if (!bytes) return std::nullopt;
     return OutputContent{{*bytes, noted->truncated}, {}, true};
   };

@@ -26,12 +26,25 @@ def disk():
     folder = Path(tempfile.mkdtemp(prefix="stint-test-"))
     cuttable = None
     try:
-        cuttable = CuttableDisk(folder)
+        cuttable = CuttableDisk(folder, "512M")
         yield cuttable
     finally:
         if cuttable is not None:
             cuttable.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# More than travels with a result: it lies in a file of its own.
+LARGE = 70_000
+
+
+def large(words):
+    """A shell command that prints LARGE bytes: the value of `words`, again and again."""
+    return f'yes "{words}" | head -c {LARGE}'
+
+
+def large_text(text):
+    return ((text + "\n") * LARGE)[:LARGE].encode()
 
 
 class Visitor(threading.Thread):
@@ -64,6 +77,7 @@ class Visitor(threading.Thread):
                 {"task": "echo", "args": 1},
                 {"shell": noting(self.ran, "exit 3")},
                 {"shell": noting(self.ran, "sleep 0.2; exit 3")},
+                {"shell": noting(self.ran, large("$STINT_JOB_ID") + "; exit 3")},
             ]
         )
         before = self.account.before_submit()
@@ -117,11 +131,42 @@ def test_power_cut(disk, start, chance):
             continue
         assert record["outcome"] == ("succeeded" if "task" in record else "failed"), record
         assert record.get("exit_code") == (None if "task" in record else 3), record
+        if "yes" in account.jobs[record["id"]].get("shell", ""):
+            assert client.output(record["id"]) == large_text(str(record["id"])), record
+            outcomes["large"] += 1
     print(f"{CUTS} cuts, {len(account.jobs)} jobs: {dict(outcomes)}")
-    assert outcomes["succeeded"] and outcomes["failed"]
+    assert outcomes["succeeded"] and outcomes["failed"] and outcomes["large"]
     assert_ran_once(ran)
     ended = {(record["id"], record["attempt"]) for record in map(account.record, account.jobs) if "exit_code" in record}
     assert ended <= set(runs_noted(ran))
+
+
+def test_output_of_what_was_announced(disk, start):
+    """All that an end tells of is on disk with it: both streams, head and tail, and earlier attempts."""
+    daemon = start(process__slots=4, state=disk.place / "state")
+    client = daemon.connect()
+    whole = client.submit(shell=f"{large('out')}; {large('err')} >&2")
+    cut = client.submit(shell=f"{large('cut')}; {large('cut')}", output_limit=LARGE)
+    again = client.submit(shell=f"{large('attempt $STINT_ATTEMPT')}; exit 1", retry={"max": 1, "delay": 0.01})
+    records = client.wait(whole, cut, again)
+
+    def outputs():
+        connection = daemon.connect()
+        return [
+            connection.output(whole),
+            connection.output(whole, of="stderr"),
+            connection.output(cut),
+            connection.output(again, attempt=1),
+            connection.output(again, attempt=2),
+        ]
+
+    told = outputs()
+    assert [len(text) for text in told] == [LARGE] * 5
+    cut_and_boot(disk, daemon)
+    daemon.launch()
+    daemon.until_serving()
+    assert daemon.connect().wait(whole, cut, again) == records
+    assert outputs() == told
 
 
 def test_the_first_start(disk, start, chance):

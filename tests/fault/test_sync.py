@@ -171,3 +171,23 @@ def test_reads_wait_too(start):
     for submit, request in shown:
         (asked, _), (_, answered) = read_back(calls, submit), read_back(calls, request)
         assert syncs_between(calls, asked, answered) >= 2, "an end was shown before its sync"
+
+
+def test_output_is_synced_with_its_end(start):
+    """A file of output, and the folder that names it, are on disk before the commit that tells of them; small ones cost nothing."""
+    daemon = start(process__slots=2)
+    with daemon.connect() as client, Trace(daemon) as trace:
+        small = client.answer(client.post("job.run", job={"command": ["true"]}))["id"]
+        request = client.post("job.run", job={"shell": "head -c 300000 /dev/zero"})
+        job = client.answer(request)["id"]
+    calls = trace.calls()
+    _, answered = read_back(calls, request)
+
+    def syncs(path):
+        return [(begin, end) for begin, end, name, text in calls if name in ("fsync", "fdatasync") and f"<{path}>" in text]
+
+    out = daemon.state / "out"
+    (file,), (folder,) = syncs(out / f"{job}.1.stdout"), syncs(out)
+    commits = [begin for begin, _ in syncs(daemon.state / WAL) if begin < answered]
+    assert file[1] < folder[0] and folder[1] < commits[-1], (file, folder, commits)
+    assert not syncs(out / f"{small}.1.stdout")

@@ -1,6 +1,7 @@
 """stint results, wait, output, list, show, why: what finished work looks like, in pipes and on terminals."""
 
 import json
+import os
 import time
 
 from harness import seconds, until
@@ -72,6 +73,20 @@ def test_output_of_one_job(cli):
     assert cli("output", number, "--stdout").stderr == b""
     assert cli("output", number, "--offset", "2", "--stdout").stdout == b"t"
     assert cli("output", number, "--exit-status").returncode == 6
+
+
+def test_output_that_is_lost(cli, daemon):
+    """A file that was shortened or taken away is no empty output, and will not come back."""
+    number = submit(cli, "--shell", "head -c 300000 /dev/zero")
+    assert cli("wait", number).returncode == 0
+    file = daemon.state / "out" / f"{number}.1.stdout"
+    for spoil in (lambda: os.truncate(file, 1000), lambda: os.truncate(file, 0), file.unlink):
+        spoil()
+        for follow in ((), ("-f",)):
+            done = cli("output", *follow, number)
+            assert (done.returncode, done.stdout) == (66, b"") and b"lost" in done.stderr, done
+        error = daemon.connect().error("job.output", id=number)
+        assert error.kind == "purged" and not error.data["retryable"], error
 
 
 def test_output_follows_to_the_end(cli):

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "daemon/db/sqlite.hpp"
 #include "tests/unit/db/disk_store.hpp"
 #include "tests/unit/db/finished_jobs.hpp"
@@ -262,6 +265,33 @@ TEST(SqliteStore, OutputOfEarlierAttemptsIsKeptAndCounted) {
   EXPECT_FALSE(past(6));
   EXPECT_TRUE(past(5));
   disk.close();
+}
+
+TEST(SqliteStore, OutputInFilesIsSyncedWithItsEnd) {
+  const auto end_with_file = [](const core::SubmitFact& submit, Seq seq) {
+    auto finished = std::make_shared<core::FinishedJob>(*end_of(submit, 0, seq));
+    finished->end.stdout_content = OutputContent{{100'000, false}, {}, true};
+    return core::FinishFact{std::move(finished)};
+  };
+  const auto submit = submit_one(1, sample_spec("x"));
+  DiskStore disk;
+  const std::string folder = std::filesystem::path(disk.options().path).parent_path() / "out";
+  disk.options().output_folder = folder;
+  disk.open();
+  disk.persist(submit, end_with_file(submit, 1));
+  disk.settle();
+  EXPECT_FALSE(disk.failure()) << "somebody has taken the files away";
+  std::ofstream(folder) << "no folder";
+  disk.persist(submit_one(2, sample_spec("x")));
+  const auto travels = submit_one(3, sample_spec("x"));
+  disk.persist(travels, core::FinishFact{end_of(travels, 0, 2)});
+  disk.settle();
+  EXPECT_FALSE(disk.failure()) << "nothing lies in files";
+  const auto other = submit_one(4, sample_spec("x"));
+  disk.persist(other, end_with_file(other, 3));
+  disk.settle();
+  ASSERT_TRUE(disk.failure()) << "an end was acknowledged whose output is not on disk";
+  EXPECT_NE(disk.failure()->find(folder), std::string::npos) << *disk.failure();
 }
 
 TEST(SqliteStore, WhenTheNextKeepEnds) {

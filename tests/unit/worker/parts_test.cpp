@@ -138,6 +138,43 @@ TEST_F(Captures, WrittenOutIsReadLikeTheRest) {
   EXPECT_EQ(unwritable.read(0, 100).bytes, "12345");
 }
 
+/// What a power cut or a person takes from the files is told; it never looks like a shorter or an empty output.
+TEST_F(Captures, FilesThatHoldLessThanWasRecordedAreLost) {
+  const std::string text(300'000, 'x');
+  for (const std::uint64_t limit : {100'000U, 250'000U, 1'000'000U}) {
+    for (const bool tail_too : {false, true}) {
+      Capture capture(UniqueFd(), limit, path("head"));
+      capture.keep(text);
+      capture.close();
+      const KeptStream kept = capture.take_result();
+      ASSERT_TRUE(kept.in_file);
+      const OutputContent content{{kept.bytes, kept.truncated}, {}, true};
+      const auto kind_of = [&](std::uint64_t offset) -> std::optional<ErrorKind> {
+        try {
+          static_cast<void>(read_kept(content, limit, path("head"), offset, 100));
+          return std::nullopt;
+        } catch (const Error& error) {
+          EXPECT_NE(error.message().find("lost"), std::string::npos) << error.message();
+          return error.kind();
+        }
+      };
+      EXPECT_EQ(kind_of(0), std::nullopt);
+      const bool has_tail = std::filesystem::exists(path("head.tail"));
+      ASSERT_EQ(has_tail, limit != 1'000'000U);
+      if (tail_too && !has_tail) continue;
+      const std::string shortened = path(tail_too ? "head.tail" : "head");
+      std::filesystem::resize_file(shortened, std::filesystem::file_size(shortened) - 1);
+      EXPECT_EQ(kind_of(0), ErrorKind::purged) << limit;
+      EXPECT_EQ(kind_of(299'999), ErrorKind::purged) << limit;
+      remove_kept_files(path("head"));
+      EXPECT_EQ(kind_of(0), ErrorKind::purged) << limit;
+      std::ofstream(path("head")).close();
+      EXPECT_EQ(kind_of(0), ErrorKind::purged) << limit;
+      remove_kept_files(path("head"));
+    }
+  }
+}
+
 TEST_F(Captures, SpilledIsReadLikeWhatWasInMemory) {
   for (const std::uint64_t limit : {1U, 2U, 999U, 1'000U, 5'000U}) {
     for (const std::size_t bytes : {1U, 998U, 1'000U, 1'499U, 40'000U}) {
