@@ -59,6 +59,13 @@ std::string mount_type_of(dev_t device) {
   return type;
 }
 
+std::optional<struct statvfs> room_beside(const std::string& path) {
+  struct statvfs room {};
+  const std::string folder = path.substr(0, path.find_last_of('/') + 1);
+  if (::statvfs(folder.empty() ? "." : folder.c_str(), &room) != 0) return std::nullopt;
+  return room;
+}
+
 }  // namespace
 
 std::optional<std::string_view> network_file_system(std::int64_t magic, std::string_view mount_type) {
@@ -87,6 +94,19 @@ void refuse_network_file_system(const std::string& folder) {
   }
 }
 
+std::optional<std::uint64_t> file_system_bytes(const std::string& path) {
+  const auto room = room_beside(path);
+  if (!room || room->f_blocks == 0) return std::nullopt;
+  return std::uint64_t{room->f_blocks} * room->f_frsize;
+}
+
+void Ballast::require_own_name() const {
+  struct stat status {};
+  if (path_.empty() || ::lstat(path_.c_str(), &status) != 0 || S_ISREG(status.st_mode)) return;
+  throw unavailable(path_ + " is not a regular file, and the store keeps a reserve of that name: move it away",
+                    "not a regular file");
+}
+
 bool Ballast::ensure() {
   if (there_ || bytes_ == 0 || path_.empty()) return true;
   const auto now = std::chrono::steady_clock::now();
@@ -102,10 +122,9 @@ bool Ballast::make() const {
       static_cast<std::uint64_t>(status.st_blocks) * 512 >= bytes_) {
     return true;  // of an earlier daemon
   }
-  struct statvfs room {};
-  const std::string folder = path_.substr(0, path_.find_last_of('/') + 1);
-  if (::statvfs(folder.empty() ? "." : folder.c_str(), &room) != 0) return false;
-  if (static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize < 2 * bytes_) return false;
+  const auto room = room_beside(path_);
+  const bool bounded = room && room->f_blocks != 0;  // a tmpfs may have no bound, and then says that it has nothing
+  if (!room || (bounded && std::uint64_t{room->f_bavail} * room->f_frsize < room_wanted())) return false;
   const UniqueFd file(::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file && ::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes_)) == 0) return true;
   ::unlink(path_.c_str());

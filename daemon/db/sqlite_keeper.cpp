@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::string_view full_reason = "the disk is full";
 
-/// Pages of 4 KiB in the log from which it is copied into the database: between batches, and where the next one waits.
+constexpr int page_bytes = 4'096;
+/// Pages in the log from which it is copied into the database: between batches, and where the next one waits. Fewer on a small
+/// file system.
 constexpr int log_pages_idle = 1'024;
 constexpr int log_pages_busy = 8'192;
 int on_log(void* pages, sqlite3*, const char*, int in_log) {
@@ -43,9 +45,12 @@ Error cannot_open(const std::string& path, const SqliteError& error) {
 }  // namespace
 
 SqliteKeeper::SqliteKeeper(SqliteOptions options)
-    : options_(std::move(options)), ballast_(options_.ballast_path, options_.ballast_bytes) {}
+    : options_(std::move(options)),
+      file_system_(file_system_bytes(options_.path)),
+      ballast_(options_.ballast_path, share_of(file_system_, options_.ballast_bytes)) {}
 
 Recovered SqliteKeeper::open() {
+  ballast_.require_own_name();
   try {
     try {
       return open_once();
@@ -70,7 +75,7 @@ Recovered SqliteKeeper::open_once() {
   connection_->run("COMMIT");
   try {
     connection_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
-    connection_->lengthen_log(options_.log_bytes);
+    connection_->lengthen_log(share_of(file_system_, options_.log_bytes));
   } catch (const SqliteError& error) {
     if (!error.no_room()) throw;  // what is in the log is as durable there
   }
@@ -135,7 +140,7 @@ bool SqliteKeeper::attempt(std::vector<Operation>& operations, bool with_new_wor
   if (result.durable == 0) return true;
   durable_ = result.durable;
   std::ranges::reverse(result.refused);  // newest first
-  if (!result.refused.empty()) result.reason = full_reason;
+  if (!result.refused.empty()) result.reason = why_refused();
   outcome.commit = std::move(result);
   return true;
 }
@@ -144,7 +149,7 @@ bool SqliteKeeper::attempt(std::vector<Operation>& operations, bool with_new_wor
 void SqliteKeeper::hold_back(std::vector<Operation>& operations, BatchOutcome& outcome) {
   CommitResult result;
   result.durable = durable_;
-  result.reason = full_reason;
+  result.reason = why_refused();
   std::vector<Operation> kept;
   for (auto& operation : operations) {
     auto* const persist = std::get_if<core::Persist>(&operation);
@@ -166,11 +171,24 @@ void SqliteKeeper::hold_back(std::vector<Operation>& operations, BatchOutcome& o
   outcome.commit = std::move(result);
 }
 
+std::string SqliteKeeper::why_refused() const {
+  std::string why(full_reason);
+  if (const std::uint64_t wanted = ballast_.room_wanted(); wanted != 0) {
+    why += ": new work is taken again when " + std::to_string(wanted >> 10U) + " KiB are free";
+  }
+  return why;
+}
+
+int SqliteKeeper::log_pages_max(bool busy) const {
+  const std::uint64_t wanted = std::uint64_t{page_bytes} * (busy ? log_pages_busy : log_pages_idle);
+  return static_cast<int>(share_of(file_system_, wanted) / page_bytes);
+}
+
 void SqliteKeeper::tidy(bool busy, BatchOutcome& outcome) {
-  if (failed_ || !writer_ || log_pages_ < std::max(checkpoint_at_, busy ? log_pages_busy : log_pages_idle)) return;
+  if (failed_ || !writer_ || log_pages_ < std::max(checkpoint_at_, log_pages_max(busy))) return;
   try {
     // Without room it is tried again when there is more to be gained.
-    checkpoint_at_ = empty_log() ? 0 : log_pages_ + log_pages_idle;
+    checkpoint_at_ = empty_log() ? 0 : log_pages_ + log_pages_max(false);
   } catch (const SqliteError& error) {
     fail(error.what(), outcome);
   }

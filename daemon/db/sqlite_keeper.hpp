@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,11 @@ class SqliteKeeper final : public Keeper {
   [[nodiscard]] bool empty_log();
   void hold_back(std::vector<Operation>& operations, BatchOutcome& outcome);
   void fail(const std::string& reason, BatchOutcome& outcome);
+  [[nodiscard]] std::string why_refused() const;
+  [[nodiscard]] int log_pages_max(bool busy) const;
 
   const SqliteOptions options_;
+  const std::optional<std::uint64_t> file_system_;  // its size
   Ballast ballast_;
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<SqlCatalogue> catalogue_;

@@ -298,3 +298,31 @@ def test_large_outputs_on_a_full_disk(state, start):
     job = until_taken(client)
     assert client.wait(job)[0]["outcome"] == "succeeded"
     assert client.run(shell="head -c 3000000 /dev/zero")["stdout"]["truncated"] is False
+
+
+@pytest.mark.parametrize("state", ["2m", "4m", "8m"], indirect=True)
+def test_a_small_file_system(state, start):
+    """A fresh one is not a full one: the store takes a share of it, work goes on past that, and full and free again is as ever."""
+    daemon = start(process__slots=4, state=state)
+    client = daemon.connect()
+    for turn in range(10):  # more than fits into the log, were it not emptied
+        jobs = [client.submit(command=["true"], env={"PADDING": "x" * 10_000}) for _ in range(20)]
+        assert {record["outcome"] for record in client.wait(*jobs)} == {"succeeded"}, turn
+        client.call("job.forget", ids=jobs)
+    filler = Filler(state)
+    taken, refusal = until_refused(client, filler)
+    assert refusal.kind == "unavailable" and "full" in refusal.data["reason"], refusal
+    filler.free()
+    client.wait(until_taken(client), *taken)
+
+
+@pytest.mark.parametrize("state", ["4m"], indirect=True)
+def test_too_little_room(state, start):
+    """Where a store finds too little for its reserve the refusal says how much is wanted."""
+    with open(state / "other", "wb") as other:
+        os.posix_fallocate(other.fileno(), 0, 2_900_000)
+    client = start(process__slots=4, state=state).connect()
+    refusal = client.error("job.submit", job={"command": ["true"]})
+    assert refusal.kind == "unavailable" and "when 1024 KiB are free" in refusal.data["reason"], refusal
+    os.unlink(state / "other")
+    client.wait(until_taken(client))

@@ -202,5 +202,33 @@ TEST(Disk, TheBallastIsMadeFreedAndMadeAgain) {
   EXPECT_TRUE(Ballast(path, 0).ensure());
 }
 
+TEST(Disk, TheStoreTakesLittleOfASmallFileSystem) {
+  constexpr std::uint64_t mib = 1U << 20U;
+  EXPECT_EQ(share_of(32 * mib, 4 * mib), 4 * mib);
+  EXPECT_EQ(share_of(32 * mib - 8, 4 * mib), 4 * mib - 1);
+  EXPECT_EQ(share_of(8 * mib, 4 * mib), mib);
+  EXPECT_EQ(share_of(2 * mib, 4 * mib), reserve_bytes_min);
+  EXPECT_EQ(share_of(2 * mib - 1, 4 * mib), reserve_bytes_min) << "the least";
+  EXPECT_EQ(share_of(mib, 4'096), 4'096U) << "no more than is wanted";
+  EXPECT_EQ(share_of(std::nullopt, 4 * mib), 4 * mib) << "it has no bound";
+}
+
+TEST(Disk, SomethingElseThatIsCalledBallastIsNoFullDisk) {
+  DiskStore disk;
+  const std::string path = disk.options().ballast_path;
+  for (const bool folder : {true, false}) {
+    folder ? static_cast<void>(std::filesystem::create_directory(path)) : std::filesystem::create_symlink("elsewhere", path);
+    try {
+      disk.open();
+      ADD_FAILURE() << "it was opened";
+    } catch (const Error& error) {
+      EXPECT_NE(error.message().find(path + " is not a regular file"), std::string::npos) << error.message();
+      EXPECT_NE(error.message().find("move it away"), std::string::npos) << error.message();
+    }
+    disk.drop();
+    EXPECT_TRUE(std::filesystem::remove(path));
+  }
+}
+
 }  // namespace
 }  // namespace stint::db
