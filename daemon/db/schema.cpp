@@ -115,6 +115,41 @@ std::string first_defect(std::string_view report) {
   return std::string(report.substr(0, report.find('\n')));
 }
 
+struct Looked {
+  std::int64_t size = 0;  ///< 0 where there is no such file
+  std::string start;      ///< its first bytes
+};
+
+/// At a file of the store `store`. Throws where it is none that can be read and written.
+Looked look(const std::string& store, const std::string& path, std::size_t bytes) {
+  const std::string part = path == store ? "" : "cannot be used: its log " + path + " ";
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return {};
+    throw unavailable("the store " + path + " cannot be reached: " + std::strerror(errno), "no access");
+  }
+  if (!S_ISREG(status.st_mode)) throw unreadable_store(store, part + "is not a regular file");
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  std::string start(bytes, '\0');
+  const auto got = file ? ::pread(file.get(), start.data(), start.size(), 0) : -1;
+  if (got < 0) {
+    throw unavailable("the store " + store + " " + part + "cannot be read and written: " + std::strerror(errno) +
+                          ". Nothing was changed. Give uid " + std::to_string(::geteuid()) +
+                          " access to it, or choose another state directory (--state-dir)",
+                      "no access");
+  }
+  start.resize(static_cast<std::size_t>(got));
+  return {status.st_size, std::move(start)};
+}
+
+/// The first bytes of a log (https://sqlite.org/fileformat2.html#walformat): a torn end leaves these as they were, and a log that
+/// was only lengthened has zeros. SQLite itself takes anything else for an empty log.
+constexpr std::size_t log_magic_bytes = 4;
+bool begins_a_log(std::string_view start) {
+  constexpr std::array<std::string_view, 3> beginnings{"\x37\x7f\x06\x82", "\x37\x7f\x06\x83", std::string_view("\0\0\0\0", 4)};
+  return std::ranges::any_of(beginnings, [start](std::string_view each) { return each.starts_with(start); });
+}
+
 std::int64_t size_of(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 ? status.st_size : 0;
@@ -130,24 +165,13 @@ std::int64_t schema_version() { return static_cast<std::int64_t>(steps.size()); 
 
 bool look_at_file(const std::string& path) {
   constexpr std::string_view magic("SQLite format 3\0", 16);
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) {
-    if (errno != ENOENT) throw unavailable("the store " + path + " cannot be reached: " + std::strerror(errno), "no access");
-  } else {
-    if (!S_ISREG(status.st_mode)) throw unreadable_store(path, "is not a regular file");
-    if (status.st_size > 0) {
-      const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-      if (!file) throw unavailable("the store " + path + " cannot be read: " + std::strerror(errno), "no access");
-      std::array<char, magic.size()> start{};
-      const auto got = ::pread(file.get(), start.data(), start.size(), 0);
-      if (got != static_cast<ssize_t>(start.size()) || std::string_view(start.data(), start.size()) != magic) {
-        throw unreadable_store(path, "is not a database");
-      }
-      return true;
-    }
-  }
-  if (size_of(path + "-wal") > 0) throw unreadable_store(path, "is missing, but its log " + path + "-wal is there");
-  return false;
+  const std::string log_path = path + "-wal";
+  const Looked database = look(path, path, magic.size());
+  const Looked log = look(path, log_path, log_magic_bytes);
+  if (database.size > 0 && database.start != magic) throw unreadable_store(path, "is not a database");
+  if (database.size == 0 && log.size > 0) throw unreadable_store(path, "is missing, but its log " + log_path + " is there");
+  if (!begins_a_log(log.start)) throw unreadable_store(path, "is damaged: its log " + log_path + " is not one");
+  return database.size > 0;
 }
 
 void check_database(Connection& connection, const std::string& path) {

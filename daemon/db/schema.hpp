@@ -21,8 +21,9 @@ inline constexpr std::int64_t application_id = 0x73746e74;
 /// The refusal of a file that `what` ("is damaged: …").
 [[nodiscard]] Error unreadable_store(const std::string& path, const std::string& what);
 
-/// Looks at the file without SQLite and without writing: throws where it is there and is no database, or where a log lies
-/// beside a database that is gone. True where there is a database; false where there is nothing yet.
+/// Looks at the file and its log without SQLite and without writing: throws where one is there and is not what it should be or
+/// cannot be written, and where a log lies beside a database that is gone. True where there is a database; false where there is
+/// nothing yet.
 [[nodiscard]] bool look_at_file(const std::string& path);
 
 /// Reads the whole start of an opened database and writes nothing: throws where it is damaged, another program's or newer.

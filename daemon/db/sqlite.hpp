@@ -20,6 +20,8 @@ class SqliteError : public std::runtime_error {
       : std::runtime_error(what), code_(code), system_errno_(system_errno) {}
   /// Extended result code.
   [[nodiscard]] int code() const { return code_; }
+  /// errno of the call that failed; 0 where none did.
+  [[nodiscard]] int system_errno() const { return system_errno_; }
   /// The disk, a quota or a file system's table is full: the same may succeed later, and nothing is broken.
   [[nodiscard]] bool no_room() const;
 

@@ -1,6 +1,7 @@
 #include "daemon/db/sqlite_keeper.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <utility>
 
@@ -37,9 +38,14 @@ Error cannot_open(const std::string& path, const SqliteError& error) {
   if (primary == SQLITE_BUSY) {
     return unavailable("the store " + path + " is in use by another program: end it, and start again", "in use");
   }
-  if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT)
+  // Our own statements are right: a table or a column that they name is missing.
+  if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT || primary == SQLITE_ERROR)
     return unreadable_store(path, std::string("is damaged: ") + error.what());
-  return unavailable("the store " + path + " cannot be opened: " + error.what(), error.what());
+  std::string why = error.what();
+  if (error.system_errno() != 0) why += std::string(": ") + std::strerror(error.system_errno());
+  return unavailable("the store " + path + " cannot be opened: " + why +
+                         ". Nothing was changed: look at its disk and at the system's log, then start again",
+                     why);
 }
 
 }  // namespace
@@ -72,6 +78,8 @@ Recovered SqliteKeeper::open_once() {
   begin_epoch(*connection_);
   catalogue_ = std::make_unique<SqlCatalogue>(*connection_);
   Recovered recovered = read_recovered(*connection_, *catalogue_);
+  // Looks for all tables that it will need: before the commit, so that a file that lacks one is not changed.
+  writer_ = std::make_unique<FactWriter>(*connection_, *catalogue_, options_.groups_max, options_.output_folder);
   connection_->run("COMMIT");
   try {
     connection_->checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
@@ -79,7 +87,6 @@ Recovered SqliteKeeper::open_once() {
   } catch (const SqliteError& error) {
     if (!error.no_room()) throw;  // what is in the log is as durable there
   }
-  writer_ = std::make_unique<FactWriter>(*connection_, *catalogue_, options_.groups_max, options_.output_folder);
   static_cast<void>(ballast_.ensure());
   return recovered;
 }

@@ -8,6 +8,8 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from harness import BIN, Daemon, seconds, until
@@ -141,6 +143,59 @@ def test_torn_log(start, chance, junk):
     for job in jobs:
         assert client.call("job.get", id=job) == records[job]
     assert client.submit(command=["true"]) > max(jobs)
+
+
+def test_a_log_that_is_none(start, chance):
+    """SQLite takes it for an empty one; then what was acknowledged since the last checkpoint would be gone."""
+    daemon = start(process__slots=2)
+    client = daemon.connect()
+    records = client.wait(*(client.submit(command=["echo", str(number)]) for number in range(10)))
+    daemon.kill_everything()
+    log = daemon.state / "stint.db-wal"
+    good = log.read_bytes()
+    log.write_bytes(chance.randbytes(32) + good[32:])
+    daemon.socket.unlink(missing_ok=True)
+    assert f"its log {log} is not one" in refused(daemon.binaries / "stintd", daemon.home)
+    log.write_bytes(good)
+    daemon.launch()
+    daemon.until_serving()
+    client = daemon.connect()
+    assert [client.call("job.get", id=record["id"]) for record in records] == records
+
+
+@pytest.fixture
+def nobody_s(good):
+    """A directory in which everything, the programs too, is of a user whom modes stop."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to be another user")
+    home = Path(tempfile.mkdtemp(prefix="stint-test-"))
+    try:
+        shutil.copytree(good, home / "state")
+        (home / "state" / "stint.db-wal").touch()
+        for name in ("stintd", "stint-worker"):
+            shutil.copy(BIN / name, home)
+        for path in (home, *home.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+NOBODY = 65534
+
+
+@pytest.mark.parametrize("name", ["stint.db", "stint.db-wal"])
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_no_access(nobody_s, name, mode):
+    path = nobody_s / "state" / name
+    path.chmod(mode)
+    command = [str(nobody_s / "stintd"), "--state-dir", str(nobody_s / "state"), "--socket", str(nobody_s / "s")]
+    run = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds(20), text=True, cwd=nobody_s,
+        env={}, user=NOBODY, group=NOBODY, extra_groups=[])
+    assert run.returncode == 1, run
+    said = run.stderr.splitlines()[-1]
+    assert f"{path} cannot be read and written: Permission denied" in said and f"Give uid {NOBODY} access to it" in said, said
 
 
 def written_end(log):

@@ -121,6 +121,53 @@ TEST_F(RecoveryTest, TheLogWithoutItsDatabase) {
   expect_refused({"is missing, but its log", "-wal"});
 }
 
+TEST_F(RecoveryTest, ALogThatIsNone) {
+  fill();
+  const std::string log = path() + "-wal";
+  for (const std::string& bytes : {std::string("x"), std::string("\x37\x7f\x06\x84", 4), std::string(100'000, 'g')}) {
+    write(log, bytes);
+    expect_refused({"is damaged", log + " is not one", "-wal away"});
+  }
+  std::filesystem::remove(log);
+  std::filesystem::create_directory(log);
+  expect_refused({log + " is not a regular file", "-wal away"});
+}
+
+TEST_F(RecoveryTest, ALogThatIsTornOrEmptyIsNone) {
+  fill();
+  const std::string log = path() + "-wal";
+  for (const std::string& bytes : {std::string(), std::string("\x37\x7f"), std::string(2, '\0'), std::string(100'000, '\0')}) {
+    write(log, bytes);
+    EXPECT_EQ(disk_.open().jobs.size(), 100U);
+    disk_.close();
+  }
+}
+
+TEST_F(RecoveryTest, ATableIsMissing) {
+  for (const std::string table : {"state", "job", "label", "lease"}) {
+    DiskStore disk;
+    disk.open();
+    disk.close();
+    {
+      Connection other(disk.options().path, {});
+      other.run("DROP TABLE " + table);
+      static_cast<void>(other.checkpoint(SQLITE_CHECKPOINT_TRUNCATE));
+    }
+    const std::string before = content(disk.options().path);
+    try {
+      disk.open();
+      ADD_FAILURE() << "it was opened without " << table;
+    } catch (const Error& error) {
+      for (const std::string& word : {"is damaged: no such table: " + table, std::string("-wal away")}) {
+        EXPECT_NE(error.message().find(word), std::string::npos) << word << ": " << error.message();
+      }
+    }
+    disk.drop();
+    EXPECT_TRUE(content(disk.options().path) == before) << "the file was changed";
+    EXPECT_TRUE(content(disk.options().path + "-wal").empty()) << "the log was changed";
+  }
+}
+
 TEST_F(RecoveryTest, AFolderInItsPlace) {
   std::filesystem::create_directory(path());
   expect_refused({"is not a regular file"});
