@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <utility>
 
 #include "common/error.hpp"
@@ -186,9 +187,11 @@ std::string SqliteKeeper::why_refused() const {
   return why;
 }
 
+// On a small file system before the log fills the room that it was given at the start: that the database has none to grow is
+// to be found out then, and not with what the ballast gave back, which a checkpoint that fails would use up.
 int SqliteKeeper::log_pages_max(bool busy) const {
-  const std::uint64_t wanted = std::uint64_t{page_bytes} * (busy ? log_pages_busy : log_pages_idle);
-  return static_cast<int>(share_of(file_system_, wanted) / page_bytes);
+  const std::uint64_t pages = share_of(file_system_, std::numeric_limits<std::uint64_t>::max()) / page_bytes;
+  return static_cast<int>(std::min<std::uint64_t>(busy ? log_pages_busy : log_pages_idle, pages / 5 * 4));
 }
 
 void SqliteKeeper::tidy(bool busy, BatchOutcome& outcome) {
