@@ -217,20 +217,19 @@ void Engine::on_commit(const db::CommitResult& result) {
 
 // What a refused Persist carried besides new work was recorded, so only what waits for that new work goes.
 void Engine::refuse(core::PersistNumber number, const std::string& reason) {
+  const Error error = unavailable("the store cannot take new work now: " + reason, reason);
   for (auto& thing : held_.take_exactly(number)) {
     if (auto* answer = std::get_if<Held::Answer>(&thing)) {
-      (*answer)(unavailable("the store cannot take new work now: " + reason, reason));
+      (*answer)(error);
       continue;
     }
     const auto& effect = std::get<core::Effect>(thing);
     if (const auto* granted = std::get_if<core::Granted>(&effect)) {
-      if (auto call = acquires_.extract(granted->call)) {
-        call.mapped()(unavailable("the store cannot take new work now: " + reason, reason), 0);
-      }
+      if (auto call = acquires_.extract(granted->call)) call.mapped()(error, 0);
       continue;
     }
     const auto* news = std::get_if<core::Publish>(&effect);
-    if (news != nullptr && news->kind == core::EventKind::submitted) feed_.vanished(news->id, 1);
+    if (news != nullptr && news->kind == core::EventKind::submitted) feed_.vanished(news->id, 1, error);
     const auto* start = std::get_if<core::Start>(&effect);
     if (start == nullptr || !start->recorded) held_.add(number, std::move(thing));
   }

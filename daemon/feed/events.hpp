@@ -57,7 +57,7 @@ class Subscription final : public Entry {
   void stop(StreamEnd reason) override;
   void unwatch() override { std::erase(all_, this); }
   void on_finished(const core::FinishedPtr&) override {}
-  void on_vanished(JobId, std::uint64_t) override {}
+  void on_vanished(JobId, std::uint64_t, const Error&) override {}
 
  private:
   [[nodiscard]] bool wanted(const Event& event) const;

@@ -69,15 +69,15 @@ void Feed::State::on_finished(const core::FinishedPtr& job) {
   for (Watcher* one : ending) static_cast<ResultStream*>(one)->settle();
 }
 
-void Feed::vanished(JobId first, std::uint64_t count) {
+void Feed::vanished(JobId first, std::uint64_t count, const Error& why) {
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);
   for (JobId id = first; id < first + count && !hub.by_job.empty(); ++id) {
-    if (Watcher* const one = hub.by_job.take_first(id)) one->on_vanished(id, 1);
-    for (Watcher* other : hub.by_job.take_more(id)) other->on_vanished(id, 1);
+    if (Watcher* const one = hub.by_job.take_first(id)) one->on_vanished(id, 1, why);
+    for (Watcher* other : hub.by_job.take_more(id)) other->on_vanished(id, 1, why);
   }
-  for (Watcher* one : hub.by_group.all()) one->on_vanished(first, count);
-  for (Watcher* one : hub.by_user.all()) one->on_vanished(first, count);
+  for (Watcher* one : hub.by_group.all()) one->on_vanished(first, count, why);
+  for (Watcher* one : hub.by_user.all()) one->on_vanished(first, count, why);
 }
 
 void Feed::wait_job(StreamId id, JobId job, std::optional<Duration> timeout, JobCallback done) {

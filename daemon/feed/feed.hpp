@@ -73,13 +73,13 @@ class Feed {
 
   // ---- from the methods
 
-  /// A submit was refused by the store: its jobs do not exist any more.
-  void vanished(JobId first, std::uint64_t count);
+  /// A submit was refused by the store, as `why` says: its jobs do not exist any more.
+  void vanished(JobId first, std::uint64_t count, const Error& why);
 
   [[nodiscard]] StreamId next_id() { return ++last_id_; }
 
   /// Calls `done` once: with the job when it has been announced, with nullptr when `timeout` has passed, with an Error
-  /// when the daemon goes or the job has vanished. The job must be here and not announced (just submitted).
+  /// when the daemon goes, or that with which the job has vanished. The job must be here and not announced (just submitted).
   using JobCallback = std::function<void(const core::FinishedPtr& job, const Error* error)>;
   void wait_job(StreamId id, JobId job, std::optional<Duration> timeout, JobCallback done);
 

@@ -32,7 +32,7 @@ class Watcher {
   virtual void on_submitted(JobId /*id*/) {}
   virtual void on_finished(const core::FinishedPtr& job) = 0;
   /// The submit of these jobs was refused.
-  virtual void on_vanished(JobId first, std::uint64_t count) = 0;
+  virtual void on_vanished(JobId first, std::uint64_t count, const Error& why) = 0;
 };
 
 /// An open stream or a waiting call.

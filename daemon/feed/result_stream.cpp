@@ -95,7 +95,7 @@ void ResultStream::set_ending(bool ending) {
   }
 }
 
-void ResultStream::on_vanished(JobId first, std::uint64_t count) {
+void ResultStream::on_vanished(JobId first, std::uint64_t count, const Error& /*why*/) {
   if (options_.selection.ids) {
     const Error error = unavailable("a job of this stream was refused by the store: it does not exist any more", "store");
     if (opened_) return refuse(error);

@@ -23,7 +23,7 @@ class ResultStream : public Entry {
   void begin();
   void stop(StreamEnd reason) final;
   void unwatch() override;
-  void on_vanished(JobId first, std::uint64_t count) override;
+  void on_vanished(JobId first, std::uint64_t count, const Error& why) override;
   /// It has this finished job still to hand over, and will ask the store for it.
   [[nodiscard]] virtual bool awaits(const core::FinishedJob& job) const = 0;
 

@@ -11,11 +11,6 @@ void JobWait::answer(const core::FinishedPtr& job, const Error* error) {
   done_(job, error);
 }
 
-void JobWait::on_vanished(JobId, std::uint64_t) {
-  const Error error = unavailable("the store has no room: the job was not accepted", "store");
-  answer(nullptr, &error);
-}
-
 void JobWait::stop(StreamEnd reason) {
   if (reason == StreamEnd::timed_out) return answer(nullptr, nullptr);
   const Error error = going();

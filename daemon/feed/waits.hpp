@@ -22,7 +22,7 @@ class JobWait final : public Entry {
   }
 
   void on_finished(const core::FinishedPtr& job) override { answer(job, nullptr); }
-  void on_vanished(JobId first, std::uint64_t count) override;
+  void on_vanished(JobId, std::uint64_t, const Error& why) override { answer(nullptr, &why); }
   void stop(StreamEnd reason) override;
   void refuse(const Error& error) override { answer(nullptr, &error); }
   void unwatch() override { hub_.by_job.remove(job_, this); }
@@ -47,7 +47,7 @@ class DrainWait final : public Entry {
   void answer(const Error* error);
 
   void on_finished(const core::FinishedPtr&) override {}
-  void on_vanished(JobId, std::uint64_t) override {}
+  void on_vanished(JobId, std::uint64_t, const Error&) override {}
   void stop(StreamEnd reason) override;
   void unwatch() override { std::erase(hub_.drains, id()); }
 
@@ -67,7 +67,7 @@ class HeldCall final : public Entry {
   }
 
   void on_finished(const core::FinishedPtr&) override {}
-  void on_vanished(JobId, std::uint64_t) override {}
+  void on_vanished(JobId, std::uint64_t, const Error&) override {}
   void stop(StreamEnd reason) override {
     why_ = reason;
     hub_.retire(*this);
@@ -93,7 +93,7 @@ class WaitCall final : public Entry, public Sink {
 
   // Entry
   void on_finished(const core::FinishedPtr&) override {}
-  void on_vanished(JobId, std::uint64_t) override {}
+  void on_vanished(JobId, std::uint64_t, const Error&) override {}
   void stop(StreamEnd reason) override;
   void refuse(const Error& error) override { answer(error); }
   void unwatch() override;

@@ -322,7 +322,8 @@ def test_too_little_room(state, start):
     with open(state / "other", "wb") as other:
         os.posix_fallocate(other.fileno(), 0, 2_900_000)
     client = start(process__slots=4, state=state).connect()
-    refusal = client.error("job.submit", job={"command": ["true"]})
-    assert refusal.kind == "unavailable" and "when 1024 KiB are free" in refusal.data["reason"], refusal
+    for method in ("job.submit", "job.run"):
+        refusal = client.error(method, job={"command": ["true"]})
+        assert refusal.kind == "unavailable" and "when 1024 KiB are free" in refusal.data["reason"], refusal
     os.unlink(state / "other")
     client.wait(until_taken(client))

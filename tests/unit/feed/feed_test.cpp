@@ -345,10 +345,12 @@ TEST_F(FeedTest, JobWaitIsAnsweredOnceWithTheJobATimeoutOrAnError) {
   int calls = 0;
   bool had_job = false;
   bool had_error = false;
+  std::optional<std::string> reason;
   const auto note = [&](const core::FinishedPtr& job, const Error* error) {
     ++calls;
     had_job = job != nullptr;
     had_error = error != nullptr;
+    if (error != nullptr) reason = error->reason;
   };
   const JobId a = house.submit();
   house.feed.wait_job(house.feed.next_id(), a, std::nullopt, note);
@@ -361,9 +363,9 @@ TEST_F(FeedTest, JobWaitIsAnsweredOnceWithTheJobATimeoutOrAnError) {
   EXPECT_EQ(calls, 2);
   EXPECT_FALSE(had_job || had_error);
   house.feed.wait_job(house.feed.next_id(), b, std::nullopt, note);
-  house.feed.vanished(b, 1);
+  house.feed.vanished(b, 1, unavailable("no room", "full"));
   EXPECT_EQ(calls, 3);
-  EXPECT_TRUE(had_error);
+  EXPECT_EQ(reason, "full") << "it says why";
 }
 
 TEST_F(FeedTest, EventsAreNumberedFilteredAndReplayed) {
