@@ -34,10 +34,16 @@ CoroutineExecutor::~CoroutineExecutor() {
   if (thread_.joinable()) thread_.join();
 }
 
+/// Arguments that take long to be read are read on the second context's thread: nobody else is to wait meanwhile.
+bool CoroutineExecutor::is_small(const Order& order) {
+  return task_args_text(*order.spec, order.item.get()).size() < limits::shared_payload_bytes_min;
+}
+
 CoroutineExecutor::RunPtr CoroutineExecutor::make_run(Order order, const Task* task) const {
-  if (task != nullptr && task->instant) return std::make_shared<TaskRun>(std::move(order), task);
+  const bool is_small_one = is_small(order);
+  if (task != nullptr && task->instant && is_small_one) return std::make_shared<TaskRun>(std::move(order), task);
   auto* self = const_cast<CoroutineExecutor*>(this);
-  const bool on_io = task != nullptr && task->inline_coroutine;
+  const bool on_io = task != nullptr && task->inline_coroutine && is_small_one;
   return std::make_shared<Run>(std::move(order), task, on_io ? self->io() : self->second_, on_io);
 }
 
@@ -46,7 +52,7 @@ void CoroutineExecutor::spawn_thread() {
 }
 
 void CoroutineExecutor::launch(const RunPtr& run) {
-  if (run->task->instant) return run_instantly(run);
+  if (run->task->instant && is_small(run->order)) return run_instantly(run);
   const auto coroutine = std::static_pointer_cast<Run>(run);
   if (coroutine->is_inline) {
     begin(coroutine);
@@ -77,6 +83,11 @@ void CoroutineExecutor::begin(const CoroutinePtr& run) {
     }
   };
   tell({Event::Kind::began, run, now, {}});
+  if (run->task->instant) {
+    run->over = true;
+    TaskEnding ending = run_blocking_task(*run->task, context, run->args_text());
+    return tell({Event::Kind::ended, run, wall_now(), std::move(ending)});
+  }
 
   // The handler is called on the run's own context, never from inside co_spawn, and is the run's owner there.
   auto on_end = [this, run](const std::exception_ptr& thrown, const nlohmann::json& result) {
@@ -113,7 +124,7 @@ void CoroutineExecutor::receive(Event event) {
 }
 
 void CoroutineExecutor::ask_to_stop(const RunPtr& run) {
-  if (run->task->instant) return;  // over before anybody could wait for it
+  if (run->task->instant && is_small(run->order)) return;  // over before anybody could wait for it
   // By a post of its own, so that nothing is resumed inside a call of the engine's; behind the post that begins it.
   const auto coroutine = std::static_pointer_cast<Run>(run);
   boost::asio::post(coroutine->context, [coroutine] {

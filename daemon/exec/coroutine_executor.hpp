@@ -1,10 +1,9 @@
 // Runs the coroutine form of tasks: tens of thousands at once on two threads.
 //
 // Tasks marked inline share the daemon's own io_context, so a short wait costs no change of thread, and instant ones are
-// plain calls there; all others have a second io_context with a thread of its own, so that what they compute holds up
-// nobody's requests. Cancel and timeout set the
-// run's stop token and emit its cancellation signal, both on the coroutine's own context; the executor owns every
-// coroutine and `close` waits for all. I/O thread only.
+// plain calls there; all others, and those whose arguments are large, have a second io_context with a thread of its own, so that
+// what they compute holds up nobody's requests. Cancel and timeout set the run's stop token and emit its cancellation signal,
+// both on the coroutine's own context; the executor owns every coroutine and `close` waits for all. I/O thread only.
 #pragma once
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -36,6 +35,7 @@ class CoroutineExecutor final : public TaskExecutor {
     TaskEnding ending;
   };
 
+  [[nodiscard]] static bool is_small(const Order& order);
   [[nodiscard]] RunPtr make_run(Order order, const Task* task) const override;
   [[nodiscard]] bool can_run(const Task& task) const override { return task.runs_on(ExecutorKind::coroutine); }
   void launch(const RunPtr& run) override;

@@ -151,10 +151,20 @@ def test_payloads_around_the_border_of_shared_memory(client, executor, size):
     assert hashlib.sha256(b"x" * size).hexdigest() in str(record["result"])
 
 
-def test_nobody_waits_while_a_large_payload_passes(daemon, client):
+@pytest.mark.parametrize("size", [65_533, 65_534, 1_000_000])
+def test_large_arguments_of_an_instant_coroutine(client, size):
+    many = client.call("job.submit_many", jobs=[{"task": task, "executor": "coroutine", "args": "x" * size} for task in ("echo", "fail")])
+    returned, failed = client.wait(many["first"], many["first"] + 1)
+    assert client.call("job.spec", id=returned["id"])["result"] == "x" * size
+    assert returned["started_at"] <= returned["finished_at"]
+    assert failed["outcome"] == "failed" and failed["error"]["message"], failed
+
+
+@pytest.mark.parametrize("executor", ["process", "coroutine"])
+def test_nobody_waits_while_a_large_payload_passes(daemon, client, executor):
     text = "x" * (12 << 20)
     with daemon.connect() as other:
-        client.post("job.submit", job={"task": "echo", "args": text, "executor": "process"})
+        client.post("job.submit", job={"task": "echo", "args": text, "executor": executor})
         slowest = 0
         for _ in range(50):
             before = time.monotonic()
