@@ -119,7 +119,8 @@ struct SubmitManyRequest {
         optional("items", &SubmitManyRequest::items, "an item a job: fills the marker, or is the task's args",
                  Range{1, limits::submit_jobs_max}),
         optional("group", &SubmitManyRequest::group, "group of all of them; one is made up where none is given", label_range),
-        optional("key", &SubmitManyRequest::key, "idempotency, for the whole call; none inside", label_range),
+        optional("key", &SubmitManyRequest::key,
+                 "idempotency, for the whole call, as long as any of its jobs is kept; none inside", label_range),
         optional("marker", &SubmitManyRequest::marker, "what stands for the item in `command`; default {}", Range{1, 64})};
   }
   void validate(const json::Path& path) const;

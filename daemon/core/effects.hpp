@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -131,6 +132,7 @@ struct KeyedSubmit {
   SubmitKey key;
   JobId first = 0;
   std::uint64_t count = 0;
+  std::vector<std::pair<JobId, JobId>> gone{};  ///< first and last of runs of its jobs whose records are gone
 };
 
 // Facts. A submit and the starts that it made possible are one Persist, so that they share a commit.

@@ -161,7 +161,7 @@ CancelResult Scheduler::on_cancel_group(std::string_view group, bool force, Time
 PersistNumber Scheduler::on_forget(std::vector<JobId> ids, Effects& out) {
   State& s = *state_;
   if (ids.empty()) return s.newest_persist;
-  for (const JobId id : ids) s.keys.drop(id);
+  for (const JobId id : ids) s.keys.forget(id);
   Step step(Time{}, s.newest_persist, out);
   return step.record(ForgetFact{std::move(ids)});
 }

@@ -119,7 +119,7 @@ class Scheduler {
                     StoredPermits permits = {});
   /// All or none; ids are consecutive. Returns the first id. Throws Error `draining`. Jobs that find a free slot start
   /// in the same Persist. Submissions of one call must agree in `durable`.
-  /// A `key` must be free (find_key); it lies in the Persist of its jobs and goes with the record of the first.
+  /// A `key` must be free (find_key); it lies in the Persist of its jobs and goes with the last record of them.
   JobId on_submit(std::vector<Submission> jobs, std::shared_ptr<const User> user, std::optional<JobId> parent, Time now,
                   Effects& out, std::optional<SubmitKey> key = std::nullopt);
   void on_started(JobId id, Attempt attempt, Time at, std::string worker, std::optional<std::int32_t> pid, Effects& out);

@@ -65,7 +65,10 @@ FactWriter::FactWriter(Connection& connection, SqlCatalogue& catalogue, std::int
       delete_purged_(connection.prepare("DELETE FROM purged WHERE first BETWEEN ?1 AND ?2")),
       insert_purged_(connection.prepare("INSERT INTO purged(first, last) VALUES(?1, ?2)")),
       insert_key_(connection.prepare("INSERT INTO key(first, count, uid, word, payload, label) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")),
-      delete_key_(connection.prepare("DELETE FROM key WHERE first = ?1")),
+      delete_key_(connection.prepare(
+          "DELETE FROM key WHERE first = (SELECT max(first) FROM key WHERE first <= ?1) AND first + count > ?1 "
+          "AND NOT EXISTS (SELECT 1 FROM job WHERE id BETWEEN first AND first + count - 1) "
+          "AND NOT EXISTS (SELECT 1 FROM finished INDEXED BY finished_id WHERE id BETWEEN first AND first + count - 1)")),
       delete_attempts_(connection.prepare("DELETE FROM attempt WHERE job = ?1")),
       put_pool_(connection.prepare("INSERT OR REPLACE INTO pool(name, uid, body) VALUES(?1, ?2, ?3)")),
       delete_pool_(connection.prepare("DELETE FROM pool WHERE name = ?1")),
@@ -320,8 +323,8 @@ void FactWriter::forget(const core::ForgetFact& fact) {
       drop_spec_use_.bind(1, *spec).run();
       delete_spec_.bind(1, *spec).run();
     }
-    delete_key_.bind(1, id).run();
     if (!known) continue;
+    delete_key_.bind(1, id).run();
     delete_attempts_.bind(1, id).run();
     gone.push_back(id);
   }

@@ -77,6 +77,25 @@ std::vector<StoredPool> stored_pools(Connection& connection, const SqlCatalogue&
   return pools;
 }
 
+std::vector<core::KeyedSubmit> stored_keys(Connection& connection) {
+  std::vector<core::KeyedSubmit> keys;
+  Statement rows = connection.prepare("SELECT first, count, uid, word, payload, label FROM key");
+  Statement purged = connection.prepare(
+      "SELECT max(first, ?1), min(last, ?2) FROM purged WHERE first <= ?2 "
+      "AND first >= coalesce((SELECT max(first) FROM purged WHERE first <= ?1), ?1) AND last >= ?1");
+  while (rows.step()) {
+    core::KeyedSubmit key{.uid = static_cast<std::uint32_t>(rows.natural(2)),
+                          .key = {std::string(rows.bytes(3)), std::string(rows.bytes(4)), std::string(rows.bytes(5))},
+                          .first = rows.natural(0),
+                          .count = rows.natural(1)};
+    const ResetAtEnd reset(purged);
+    purged.bind(1, key.first).bind(2, key.first + key.count - 1);
+    while (purged.step()) key.gone.emplace_back(purged.natural(0), purged.natural(1));
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
 }  // namespace
 
 std::unique_ptr<Connection> open_database(const std::string& path, const std::string& vfs) {
@@ -112,13 +131,7 @@ Recovered read_recovered(Connection& connection, const SqlCatalogue& catalogue) 
       "SELECT id, attempt, cancelled, submitted_at, executor, lane, uid, parent, place, waits_until, expires_at, "
       "priority, daemon, label, spec, item, body, pool, limited FROM job ORDER BY id");
   while (rows.step()) recovered.jobs.push_back(stored_job(rows, catalogue));
-  Statement keys = connection.prepare("SELECT first, count, uid, word, payload, label FROM key");
-  while (keys.step()) {
-    recovered.keys.push_back({.uid = static_cast<std::uint32_t>(keys.natural(2)),
-                              .key = {std::string(keys.bytes(3)), std::string(keys.bytes(4)), std::string(keys.bytes(5))},
-                              .first = keys.natural(0),
-                              .count = keys.natural(1)});
-  }
+  recovered.keys = stored_keys(connection);
   read_toolbox(connection, recovered);
   recovered.pools = stored_pools(connection, catalogue);
   return recovered;

@@ -15,7 +15,8 @@
 //   label     groups that have, or had, a finished member.
 //   purged    ranges of ids whose records are gone.
 //   pool      pools that last; body is JSON as in pool.set.
-//   key       idempotency keys; payload is a digest of what was asked. Each goes with the record of its first job.
+//   key       idempotency keys; payload is a digest of what was asked. Each goes with the last row, of job or
+//             finished, of its `count` jobs.
 //   channel   durable ones; channel_item: what lies in them, the smallest position at the head.
 //   event     named events that are set.
 //   semaphore sizes. lease: permits that somebody holds; job: 0 where that is a connection. lease_number: the next one.

@@ -39,6 +39,31 @@ def test_a_key_goes_with_its_record(client, durable):
     assert client.call("job.submit", job=job)["id"] > first
 
 
+def test_a_key_of_many_goes_with_the_last_of_them(start):
+    daemon = start(process__slots=1)
+    client = daemon.connect()
+    call = {"template": {"shell": f"while ! test -e {daemon.home}/$STINT_ITEM; do sleep 0.02; done"}, "items": ["a", "b", "c"],
+            "key": "nightly", "group": "nightly"}
+    first = client.call("job.submit_many", **call)
+    again = {**first, "duplicate": True}
+    jobs = range(first["first"], first["first"] + 3)
+    (daemon.home / "a").touch()
+    client.wait(jobs[0])
+    client.call("job.forget", ids=[jobs[0]])
+    assert client.call("job.submit_many", **call) == again
+    daemon.kill()
+    daemon.restart()
+    client = daemon.connect()
+    assert client.call("job.submit_many", **call) == again
+    for name in "bc":
+        (daemon.home / name).touch()
+    client.wait(*jobs[1:])
+    client.call("job.forget", ids=[jobs[2], jobs[2]])
+    assert client.call("job.submit_many", **call) == again
+    client.call("job.forget", group="nightly")
+    assert client.call("job.submit_many", **call)["first"] > jobs[2]
+
+
 def test_a_key_outlives_the_daemon(start):
     daemon = start()
     client = daemon.connect()

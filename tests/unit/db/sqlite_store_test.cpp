@@ -127,6 +127,31 @@ TEST(SqliteStore, JobsOfATemplateShareOneSpecification) {
   EXPECT_EQ(Connection(disk.options().path, {}).ask("SELECT count(*) FROM spec"), 0);
 }
 
+TEST(SqliteStore, AKeyLivesAsLongAsAnyJobOfItsCall) {
+  DiskStore disk;
+  disk.open();
+  const auto other = submit_items(5, 5, sample_spec("{}"));
+  auto submit = submit_items(10, 4, sample_spec("{}"));
+  submit.key = core::SubmitKey{"nightly", "digest", "g"};
+  disk.persist(other);
+  disk.persist(submit);
+  disk.persist(core::FinishFact{end_of(other, 4, 1)}, core::FinishFact{end_of(submit, 0, 2)},
+               core::FinishFact{end_of(submit, 1, 3)});
+  disk.persist(core::ForgetFact{{9, 10, 11}});
+  const Recovered recovered = disk.reopen();
+  ASSERT_EQ(recovered.keys.size(), 1U);
+  EXPECT_EQ(recovered.keys[0].first, 10U);
+  EXPECT_EQ(recovered.keys[0].count, 4U);
+  using Runs = std::vector<std::pair<JobId, JobId>>;
+  EXPECT_EQ(recovered.keys[0].gone, (Runs{{10, 11}}));
+  disk.persist(core::FinishFact{end_of(submit, 2, 4)}, core::FinishFact{end_of(submit, 3, 5)});
+  disk.persist(core::ForgetFact{{13}});
+  EXPECT_EQ(disk.reopen().keys.at(0).gone, (Runs{{10, 11}, {13, 13}}));
+  disk.persist(core::ForgetFact{{12}});
+  EXPECT_TRUE(disk.reopen().keys.empty());
+  disk.close();
+}
+
 TEST(SqliteStore, LongSpecificationsComeBackToo) {
   DiskStore disk;
   disk.open();
