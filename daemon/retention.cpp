@@ -8,7 +8,12 @@ namespace {
 
 constexpr std::uint64_t ends_between_looks = 1'024;
 constexpr std::size_t page_jobs = 1'024;
-constexpr Duration soon = std::chrono::minutes(1);
+/// So many pages in a row of what streams hold up are passed over in one look; the next one goes on.
+constexpr std::size_t fruitless_pages_max = 4;
+constexpr Duration lateness = std::chrono::seconds(1);
+/// What streams hold up is looked at again after so long a page of it: they may have gone on.
+constexpr Duration page_pause = std::chrono::seconds(1);
+constexpr Duration held_up_pause_max = std::chrono::minutes(1);
 constexpr Duration longest = std::chrono::hours(1);
 
 }  // namespace
@@ -17,18 +22,19 @@ Retention::Retention(boost::asio::io_context& io, db::Store& store, feed::Feed& 
     : store_(store), feed_(feed), bounds_(bounds), forget_(std::move(forget)), timer_(io) {}
 
 void Retention::note_finished(const core::FinishedJob& job) {
-  if (job.spec->keep) own_.insert(std::chrono::ceil<std::chrono::seconds>(job.finished_at + *job.spec->keep));
   if (++finished_ >= ends_between_looks) return look();
-  arm(std::min(bounds_.age, soon));
+  arm(std::min(job.finished_at + job.spec->keep.value_or(bounds_.age), wall_now() + lateness / 2));
 }
 
-void Retention::arm(Duration delay) {
+// To the next half of a second, so that many that come of age one after the other are one look.
+void Retention::arm(Time at) {
   if (closed_) return;
-  if (!own_.empty()) delay = std::clamp(*own_.begin() - wall_now(), Duration{0}, delay);
-  const auto at = std::chrono::steady_clock::now() + delay;
-  if (armed_for_ && *armed_for_ <= at) return;
-  armed_for_ = at;
-  timer_.expires_at(at);
+  constexpr Duration grain = lateness / 2;
+  at = Time{(at.time_since_epoch() / grain + 1) * grain};
+  const auto when = std::chrono::steady_clock::now() + std::clamp(at - wall_now(), Duration{0}, longest);
+  if (armed_for_ && *armed_for_ <= when) return;
+  armed_for_ = when;
+  timer_.expires_at(when);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     armed_for_.reset();
@@ -40,31 +46,55 @@ void Retention::look() {
   if (looking_ || closed_) return;
   looking_ = true;
   finished_ = 0;
-  const Time now = wall_now();
-  own_.erase(own_.begin(), own_.lower_bound(now));
-  // Those that an earlier daemon has stored, too.
-  store_.next_keep_end(now, [this](std::optional<Time> next) {
-    if (!next) return;
-    own_.insert(std::chrono::ceil<std::chrono::seconds>(*next));
-    arm(longest);
-  });
-  store_.overdue(bounds_, now, page_jobs, [this](const std::vector<JobId>& ids) {
-    store_.get(ids, [this, full = ids.size() == page_jobs](const std::vector<db::Found>& found) { drop(found, full); });
+  fruitless_pages_ = 0;
+  if (passed_until_ && *passed_until_ <= wall_now()) {
+    passed_ = {};
+    passed_until_.reset();
+  }
+  next_page();
+}
+
+void Retention::next_page() {
+  store_.overdue(bounds_, wall_now(), passed_, page_jobs, [this](const db::Overdue& page) {
+    if (page.jobs.empty()) return end_look(page, true);
+    std::vector<JobId> ids;
+    for (const db::Aged& job : page.jobs) ids.push_back(job.id);
+    store_.get(std::move(ids), [this, page](const std::vector<db::Found>& found) { drop(page, found); });
   });
 }
 
-void Retention::drop(const std::vector<db::Found>& overdue, bool more) {
-  looking_ = false;
+void Retention::drop(const db::Overdue& page, const std::vector<db::Found>& found) {
   if (closed_) return;
   std::vector<JobId> ids;
-  for (const db::Found& row : overdue) {
-    if (row.job && !feed_.awaits(*row.job)) ids.push_back(row.job->id);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (!found[i].job) continue;  // forgotten meanwhile
+    if (feed_.awaits(*found[i].job)) {
+      ++passed_.kept.jobs;
+      passed_.kept.output_bytes += page.jobs[i].kept_bytes;
+    } else {
+      ids.push_back(page.jobs[i].id);
+    }
   }
-  const bool dropped = !ids.empty();
-  if (dropped) forget_(std::move(ids));
-  if (more && dropped) return look();
-  // Old age comes without any event; what a stream still waits for is looked at again soon.
-  arm(overdue.empty() ? std::min(bounds_.age, longest) : soon);
+  if (passed_.kept.jobs > 0) passed_.seq = page.jobs.back().seq;
+  if (ids.empty()) {
+    ++fruitless_pages_;
+  } else {
+    forget_(std::move(ids));
+  }
+  const bool all_seen = page.jobs.size() < page_jobs;
+  if (all_seen || fruitless_pages_ >= fruitless_pages_max) return end_look(page, all_seen);
+  next_page();
+}
+
+void Retention::end_look(const db::Overdue& page, bool all_seen) {
+  looking_ = false;
+  const Time now = wall_now();
+  if (page.next) arm(*page.next);
+  if (finished_ > 0 || !all_seen) arm(now + lateness / 2);
+  if (passed_.kept.jobs == 0 || !all_seen) return;
+  const auto pages = static_cast<Duration::rep>(passed_.kept.jobs / page_jobs + 1);
+  if (!passed_until_) passed_until_ = now + std::min(pages * page_pause, held_up_pause_max);
+  arm(*passed_until_);
 }
 
 void Retention::close() {

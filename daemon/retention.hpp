@@ -1,8 +1,10 @@
 // How long finished jobs are kept: drops the oldest that are past a bound, but never what an open stream still has to hand
-// over.
+// over; it looks past that.
 //
-// Looks after so many ends, and a while after the last one; an idle daemon is not woken for it more than once in the
-// longest interval. I/O thread only; throws only bad_alloc.
+// Looks when a job comes of age, a second after an end at the latest, and after so many ends, so that a bound is exceeded for a
+// second and not for longer than the dropping itself takes. What streams hold up is looked at again, with what lies among it,
+// after a second for each 1,024 jobs, a minute at most. An idle daemon is not woken for it more than once in the longest
+// interval. I/O thread only; throws only bad_alloc.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -10,7 +12,6 @@
 #include <chrono>
 #include <functional>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "daemon/db/store.hpp"
@@ -31,18 +32,20 @@ class Retention {
   void close();
 
  private:
-  /// After `delay`, or before, where a job was to be kept less long.
-  void arm(Duration delay);
-  void drop(const std::vector<db::Found>& overdue, bool more);
+  void arm(Time at);
+  void next_page();
+  void drop(const db::Overdue& page, const std::vector<db::Found>& found);
+  void end_look(const db::Overdue& page, bool all_seen);
 
   db::Store& store_;
   feed::Feed& feed_;
   db::Retention bounds_;
   Forget forget_;
   boost::asio::steady_timer timer_;
-  std::uint64_t finished_ = 0;  // since the last look
-  std::set<Time> own_;  // when those go that say themselves how long they are kept, in whole seconds; since the start, and the
-                        // next of those before
+  std::uint64_t finished_ = 0;        // since the last look
+  db::PassedOver passed_;             // what streams hold up: the next look goes on behind it
+  std::optional<Time> passed_until_;  // then it is looked at again
+  std::size_t fruitless_pages_ = 0;   // of this look
   std::optional<std::chrono::steady_clock::time_point> armed_for_;
   bool looking_ = false;
   bool closed_ = false;

@@ -15,26 +15,43 @@ std::vector<JobId> those_before(const std::vector<Aged>& oldest, Time time) {
   return ids;
 }
 
-std::vector<JobId> those_overdue(const Oldest& oldest, KeptTotals totals, const Retention& retention, Time now,
-                                 std::size_t limit) {
-  std::vector<JobId> ids;
+KeptTotals plus(KeptTotals left, const KeptTotals& right) {
+  left.jobs += right.jobs;
+  left.output_bytes += right.output_bytes;
+  return left;
+}
+
+KeptTotals without(KeptTotals totals, const KeptTotals& kept) {
+  totals.jobs -= std::min(totals.jobs, kept.jobs);
+  totals.output_bytes -= std::min(totals.output_bytes, kept.output_bytes);
+  return totals;
+}
+
+bool exceeds(const KeptTotals& totals, const Retention& retention) {
+  return totals.jobs > retention.jobs || totals.output_bytes > retention.output_bytes;
+}
+
+std::optional<Time> earlier(std::optional<Time> left, std::optional<Time> right) {
+  return left && right ? std::min(left, right) : left ? left : right;
+}
+
+Overdue those_overdue(const Oldest& oldest, KeptTotals totals, const Retention& retention, std::size_t limit) {
+  Overdue overdue{.jobs = {}, .next = oldest.next};
   std::unordered_set<JobId> taken;
   const auto take = [&](const Aged& job) {
-    if (ids.size() == limit || !taken.insert(job.id).second) return;
-    ids.push_back(job.id);
-    --totals.jobs;
-    totals.output_bytes -= job.kept_bytes;
+    if (!taken.insert(job.id).second) return;
+    overdue.jobs.push_back(job);
+    totals = without(totals, {1, job.kept_bytes});
   };
   for (const auto& job : oldest.own) take(job);
   for (const auto& job : oldest.all) {
-    if (totals.jobs <= retention.jobs && totals.output_bytes <= retention.output_bytes) break;
+    if (!exceeds(totals, retention)) break;
     take(job);
   }
-  for (const auto& job : oldest.plain) {
-    if (job.finished_at >= now - retention.age) break;
-    take(job);
-  }
-  return ids;
+  for (const auto& job : oldest.plain) take(job);
+  std::ranges::sort(overdue.jobs, {}, &Aged::seq);
+  if (overdue.jobs.size() > limit) overdue.jobs.resize(limit);
+  return overdue;
 }
 
 }  // namespace stint::db

@@ -32,10 +32,9 @@ class Catalogue {
   [[nodiscard]] virtual std::vector<core::FinishedPtr> results(const ResultsQuery& query) const = 0;
   [[nodiscard]] virtual std::vector<core::FinishedPtr> list(const ListQuery& query) const = 0;
   [[nodiscard]] virtual std::vector<JobId> ended_before(Time time, std::size_t limit) const = 0;
-  /// The oldest that are past a bound, at most `limit`.
-  [[nodiscard]] virtual std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const = 0;
-  /// When the next one goes, at `now` or later, that says itself how long it is kept.
-  [[nodiscard]] virtual std::optional<Time> next_keep_end(Time now) const = 0;
+  /// The oldest behind `passed` that are past a bound, at most `limit`.
+  [[nodiscard]] virtual Overdue overdue(const Retention& retention, Time now, const PassedOver& passed,
+                                        std::size_t limit) const = 0;
   [[nodiscard]] virtual bool knows_group(const std::string& group) const = 0;
 };
 

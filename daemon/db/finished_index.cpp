@@ -108,33 +108,43 @@ std::vector<core::FinishedPtr> FinishedIndex::list(const ListQuery& query) const
 
 std::vector<JobId> FinishedIndex::ended_before(Time time, std::size_t limit) const { return those_before(oldest(limit), time); }
 
-std::vector<JobId> FinishedIndex::overdue(const Retention& retention, Time now, std::size_t limit) const {
-  return those_overdue(oldest_of_each(now, limit), totals(), retention, now, limit);
-}
-
-std::optional<Time> FinishedIndex::next_keep_end(Time now) const {
-  const auto next = keep_ends_.lower_bound({now, 0});
-  return next == keep_ends_.end() ? std::nullopt : std::optional(next->first);
+Overdue FinishedIndex::overdue(const Retention& retention, Time now, const PassedOver& passed, std::size_t limit) const {
+  const KeptTotals here = without(totals(), passed.kept);
+  return those_overdue(oldest_of_each(retention, now, passed.seq, exceeds(here, retention), limit), here, retention, limit);
 }
 
 std::vector<Aged> FinishedIndex::oldest(std::size_t limit) const {
-  return first(limit, [](const core::FinishedJob&) { return true; });
+  return first(0, limit, [](const core::FinishedJob&) { return true; });
 }
 
-Oldest FinishedIndex::oldest_of_each(Time now, std::size_t limit) const {
-  const bool any_over = !keep_ends_.empty() && keep_ends_.begin()->first < now;
-  return {.own = first(any_over ? limit : 0,
-                       [now](const core::FinishedJob& job) { return job.spec->keep && job.finished_at + *job.spec->keep < now; }),
-          .all = oldest(limit),
-          .plain = first(limit, [](const core::FinishedJob& job) { return !job.spec->keep; })};
+Oldest FinishedIndex::oldest_of_each(const Retention& retention, Time now, Seq after, bool all, std::size_t limit) const {
+  const auto next_end = keep_ends_.lower_bound({now, 0});
+  const bool any_over = next_end != keep_ends_.begin();
+  Oldest oldest{
+      .own = first(after, any_over ? limit : 0,
+                   [now](const core::FinishedJob& job) { return job.spec->keep && job.finished_at + *job.spec->keep < now; }),
+      .all = first(after, all ? limit : 0, [](const core::FinishedJob&) { return true; }),
+      .plain = {},
+      .next = next_end == keep_ends_.end() ? std::nullopt : std::optional(next_end->first)};
+  by_seq_.each_after(after, [&](Seq, const core::FinishedPtr& job) {
+    if (job->spec->keep) return true;
+    const Time end = job->finished_at + retention.age;
+    if (end >= now) {
+      oldest.next = earlier(oldest.next, end);
+      return false;
+    }
+    oldest.plain.push_back(aged(*job));
+    return oldest.plain.size() < limit;
+  });
+  return oldest;
 }
 
 template <class Wanted>
-std::vector<Aged> FinishedIndex::first(std::size_t limit, Wanted&& wanted) const {
+std::vector<Aged> FinishedIndex::first(Seq after, std::size_t limit, Wanted&& wanted) const {
   std::vector<Aged> jobs;
   if (limit == 0) return jobs;
-  by_seq_.each_after(0, [&](Seq seq, const core::FinishedPtr& job) {
-    if (wanted(*job)) jobs.push_back({seq, job->id, job->finished_at, kept_bytes(*job)});
+  by_seq_.each_after(after, [&](Seq, const core::FinishedPtr& job) {
+    if (wanted(*job)) jobs.push_back(aged(*job));
     return jobs.size() < limit;
   });
   return jobs;

@@ -41,14 +41,13 @@ class FinishedIndex final : public Catalogue {
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const override;
-  [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const override;
-  [[nodiscard]] std::optional<Time> next_keep_end(Time now) const override;
+  [[nodiscard]] Overdue overdue(const Retention& retention, Time now, const PassedOver& passed, std::size_t limit) const override;
   [[nodiscard]] bool knows_group(const std::string& group) const override { return groups_.contains(group); }
 
   /// The first in the order of seq.
   [[nodiscard]] std::vector<Aged> oldest(std::size_t limit) const;
-  /// For the rule of retention.
-  [[nodiscard]] Oldest oldest_of_each(Time now, std::size_t limit) const;
+  /// For the rule of retention, behind `after`; `all` of them only where that is asked for.
+  [[nodiscard]] Oldest oldest_of_each(const Retention& retention, Time now, Seq after, bool all, std::size_t limit) const;
   [[nodiscard]] KeptTotals totals() const { return {by_id_.size(), output_bytes_}; }
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
@@ -62,7 +61,8 @@ class FinishedIndex final : public Catalogue {
   /// Of the output of all its attempts.
   [[nodiscard]] std::uint64_t kept_bytes(const core::FinishedJob& job) const;
   template <class Wanted>
-  [[nodiscard]] std::vector<Aged> first(std::size_t limit, Wanted&& wanted) const;
+  [[nodiscard]] std::vector<Aged> first(Seq after, std::size_t limit, Wanted&& wanted) const;
+  [[nodiscard]] Aged aged(const core::FinishedJob& job) const { return {job.seq, job.id, job.finished_at, kept_bytes(job)}; }
   template <class Map, class Key>
   void drop_from(Map& map, const Key& key, bool remember);
   template <class Take>

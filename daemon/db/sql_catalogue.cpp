@@ -62,9 +62,10 @@ SqlCatalogue::SqlCatalogue(Connection& connection)
       by_user_(connection.prepare(select("WHERE uid = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2"))),
       by_label_(connection.prepare(select("WHERE label = ?4 AND seq > ?1 AND (?3 IS NULL OR uid = ?3) ORDER BY seq LIMIT ?2"))),
       by_id_range_(connection.prepare(select("WHERE id > ?1 AND id <= ?3 ORDER BY id LIMIT ?2"))),
-      oldest_(connection.prepare(select_aged("ORDER BY seq LIMIT ?1"))),
-      oldest_plain_(connection.prepare(select_aged("WHERE keep_until IS NULL ORDER BY seq LIMIT ?1"))),
-      past_own_(connection.prepare(select_aged("INDEXED BY finished_keep WHERE keep_until < ?2 ORDER BY seq LIMIT ?1"))),
+      oldest_(connection.prepare(select_aged("WHERE seq > ?2 ORDER BY seq LIMIT ?1"))),
+      oldest_plain_(connection.prepare(select_aged("WHERE keep_until IS NULL AND seq > ?2 ORDER BY seq LIMIT ?1"))),
+      past_own_(
+          connection.prepare(select_aged("INDEXED BY finished_keep WHERE keep_until < ?2 AND seq > ?3 ORDER BY seq LIMIT ?1"))),
       next_own_(connection.prepare("SELECT min(keep_until) FROM finished INDEXED BY finished_keep WHERE keep_until >= ?1")),
       purged_(connection.prepare("SELECT last FROM purged WHERE first <= ?1 ORDER BY first DESC LIMIT 1")),
       spec_(connection.prepare("SELECT body, marker FROM spec WHERE id = ?1")),
@@ -149,40 +150,56 @@ std::vector<core::FinishedPtr> SqlCatalogue::list(const ListQuery& query) const 
 
 std::vector<JobId> SqlCatalogue::ended_before(Time time, std::size_t limit) const {
   if (limit == 0) return {};
-  oldest_.bind(1, static_cast<std::int64_t>(limit));
+  oldest_.bind(1, static_cast<std::int64_t>(limit)).bind(2, Seq{0});
   return those_before(merged(read_aged(oldest_), transient_.oldest(limit), limit, by_seq), time);
 }
 
-std::vector<JobId> SqlCatalogue::overdue(const Retention& retention, Time now, std::size_t limit) const {
+Overdue SqlCatalogue::overdue(const Retention& retention, Time now, const PassedOver& passed, std::size_t limit) const {
   if (limit == 0) return {};
+  const KeptTotals totals = without(plus(totals_, transient_.totals()), passed.kept);
+  const bool too_much = exceeds(totals, retention);
   const auto rows = static_cast<std::int64_t>(limit);
-  Oldest here = transient_.oldest_of_each(now, limit);
-  past_own_.bind(1, rows).bind(2, now.time_since_epoch().count());
-  oldest_.bind(1, rows);
-  oldest_plain_.bind(1, rows);
-  const Oldest oldest{.own = merged(read_aged(past_own_), std::move(here.own), limit, by_seq),
-                      .all = merged(read_aged(oldest_), std::move(here.all), limit, by_seq),
-                      .plain = merged(read_aged(oldest_plain_), std::move(here.plain), limit, by_seq)};
-  KeptTotals totals = transient_.totals();
-  totals.jobs += totals_.jobs;
-  totals.output_bytes += totals_.output_bytes;
-  return those_overdue(oldest, totals, retention, now, limit);
+  Oldest oldest = transient_.oldest_of_each(retention, now, passed.seq, too_much, limit);
+  past_own_.bind(1, rows).bind(2, now.time_since_epoch().count()).bind(3, passed.seq);
+  oldest.own = merged(read_aged(past_own_), std::move(oldest.own), limit, by_seq);
+  if (too_much) {
+    oldest_.bind(1, rows).bind(2, passed.seq);
+    oldest.all = merged(read_aged(oldest_), std::move(oldest.all), limit, by_seq);
+  }
+  read_plain(oldest, retention, now, passed.seq, limit);
+  const ResetAtEnd reset(next_own_);
+  if (next_own_.bind(1, now.time_since_epoch().count()).step() && !next_own_.is_null(0)) {
+    oldest.next = earlier(oldest.next, Time{Duration{next_own_.integer(0)}});
+  }
+  return those_overdue(oldest, totals, retention, limit);
 }
 
-std::optional<Time> SqlCatalogue::next_keep_end(Time now) const {
-  const auto here = transient_.next_keep_end(now);
-  const ResetAtEnd reset(next_own_);
-  if (!next_own_.bind(1, now.time_since_epoch().count()).step() || next_own_.is_null(0)) return here;
-  const Time stored{Duration{next_own_.integer(0)}};
-  return here ? std::min(*here, stored) : stored;
+void SqlCatalogue::read_plain(Oldest& oldest, const Retention& retention, Time now, Seq after, std::size_t limit) const {
+  const ResetAtEnd reset(oldest_plain_);
+  oldest_plain_.bind(1, static_cast<std::int64_t>(limit)).bind(2, std::max(after, all_keep_));
+  std::vector<Aged> plain;
+  Seq before_first = newest_;
+  while (oldest_plain_.step()) {
+    const Aged job = aged(oldest_plain_);
+    before_first = std::min(before_first, job.seq - 1);
+    if (job.finished_at + retention.age >= now) {
+      oldest.next = earlier(oldest.next, job.finished_at + retention.age);
+      break;
+    }
+    plain.push_back(job);
+  }
+  if (after <= all_keep_) all_keep_ = before_first;
+  oldest.plain = merged(std::move(plain), std::move(oldest.plain), limit, by_seq);
+}
+
+Aged SqlCatalogue::aged(const Statement& row) {
+  return {row.natural(0), row.natural(1), Time{Duration{row.integer(2)}}, row.natural(3)};
 }
 
 std::vector<Aged> SqlCatalogue::read_aged(Statement& query) {
   const ResetAtEnd reset(query);
   std::vector<Aged> jobs;
-  while (query.step()) {
-    jobs.push_back({query.natural(0), query.natural(1), Time{Duration{query.integer(2)}}, query.natural(3)});
-  }
+  while (query.step()) jobs.push_back(aged(query));
   return jobs;
 }
 
@@ -260,6 +277,7 @@ bool SqlCatalogue::forget_transient(JobId id) {
 void SqlCatalogue::finished(core::FinishedPtr job, std::uint64_t kept_bytes) {
   ++totals_.jobs;
   totals_.output_bytes += kept_bytes;
+  if (!job->spec->keep) all_keep_ = std::min(all_keep_, job->seq - 1);
   if (job->seq <= newest_) {
     // Out of order, or once more after a rollback: it is looked for on disk, and so is all before it.
     if (job->seq > floor_) cool();
@@ -289,6 +307,7 @@ void SqlCatalogue::forgotten(JobId id, std::uint64_t kept_bytes) {
 
 void SqlCatalogue::rolled_back(KeptTotals totals) {
   totals_ = totals;
+  all_keep_ = 0;
   cool();
   users_.clear();
   specs_.forget_rows();

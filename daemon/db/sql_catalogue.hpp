@@ -34,8 +34,7 @@ class SqlCatalogue final : public Catalogue {
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const override;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const override;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const override;
-  [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const override;
-  [[nodiscard]] std::optional<Time> next_keep_end(Time now) const override;
+  [[nodiscard]] Overdue overdue(const Retention& retention, Time now, const PassedOver& passed, std::size_t limit) const override;
   [[nodiscard]] bool knows_group(const std::string& group) const override;
 
   // What the writer tells.
@@ -69,7 +68,10 @@ class SqlCatalogue final : public Catalogue {
   [[nodiscard]] core::FinishedPtr decode(const Statement& row) const;
   [[nodiscard]] std::vector<core::FinishedPtr> read_page(Statement& query, std::size_t limit) const;
   [[nodiscard]] std::vector<core::FinishedPtr> stored_results(const ResultsQuery& query) const;
+  [[nodiscard]] static Aged aged(const Statement& row);
   [[nodiscard]] static std::vector<Aged> read_aged(Statement& query);
+  /// Those that do not say themselves how long they are kept, as Oldest wants them.
+  void read_plain(Oldest& oldest, const Retention& retention, Time now, Seq after, std::size_t limit) const;
   void trim_hot();
   /// From here on everything is read from disk, until it finishes anew.
   void cool();
@@ -98,8 +100,9 @@ class SqlCatalogue final : public Catalogue {
   FinishedIndex hot_;
   std::deque<Hot> hot_order_;  // ascending seq; some may be gone
   std::size_t hot_bytes_ = 0;
-  Seq floor_;   // every durable job with a larger seq is in hot_
-  Seq newest_;  // the largest that was ever there
+  Seq floor_;                 // every durable job with a larger seq is in hot_
+  Seq newest_;                // the largest that was ever there
+  mutable Seq all_keep_ = 0;  // those up to here all say themselves how long they are kept
   KeptTotals totals_;
 };
 

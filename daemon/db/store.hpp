@@ -53,6 +53,33 @@ struct Retention {
   std::uint64_t output_bytes = 0;  ///< of kept output, inline or in files
 };
 
+/// How much is kept in all.
+struct KeptTotals {
+  std::uint64_t jobs = 0;
+  std::uint64_t output_bytes = 0;
+  bool operator==(const KeptTotals&) const = default;
+};
+
+/// What the rule of retention needs of a finished job.
+struct Aged {
+  Seq seq = 0;
+  JobId id = 0;
+  Time finished_at{};
+  std::uint64_t kept_bytes = 0;  ///< of the output of all its attempts
+};
+
+/// A look for what is past a bound that has come so far: what was found up to `seq` and could not go.
+struct PassedOver {
+  Seq seq = 0;
+  KeptTotals kept;
+};
+
+/// What is past a bound, in the order of seq; and when the next comes of age, as far as that is known.
+struct Overdue {
+  std::vector<Aged> jobs;
+  std::optional<Time> next;
+};
+
 /// A page of finished jobs.
 struct ResultsQuery {
   std::optional<std::string> group;  ///< only of this group
@@ -98,10 +125,9 @@ class Store {
   virtual void list(ListQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) = 0;
   /// Ids of finished jobs that ended before `time`, at most `limit`.
   virtual void ended_before(Time time, std::size_t limit, std::function<void(std::vector<JobId>)> done) = 0;
-  /// The oldest finished jobs that are past a bound at `now`, at most `limit`.
-  virtual void overdue(Retention retention, Time now, std::size_t limit, std::function<void(std::vector<JobId>)> done) = 0;
-  /// When the next finished job goes, at `now` or later, that says itself how long it is kept.
-  virtual void next_keep_end(Time now, std::function<void(std::optional<Time>)> done) = 0;
+  /// The oldest finished jobs behind `passed` that are past a bound at `now`, at most `limit`.
+  virtual void overdue(Retention retention, Time now, PassedOver passed, std::size_t limit,
+                       std::function<void(const Overdue&)> done) = 0;
   /// True where the group has, or had, a finished member.
   virtual void knows_group(std::string group, std::function<void(bool)> done) = 0;
 

@@ -97,12 +97,9 @@ void ThreadedStore::ended_before(Time time, std::size_t limit, std::function<voi
   ask([time, limit](const Catalogue& catalogue) { return catalogue.ended_before(time, limit); }, std::move(done));
 }
 
-void ThreadedStore::overdue(Retention retention, Time now, std::size_t limit, std::function<void(std::vector<JobId>)> done) {
-  ask([=](const Catalogue& catalogue) { return catalogue.overdue(retention, now, limit); }, std::move(done));
-}
-
-void ThreadedStore::next_keep_end(Time now, std::function<void(std::optional<Time>)> done) {
-  ask([now](const Catalogue& catalogue) { return catalogue.next_keep_end(now); }, std::move(done));
+void ThreadedStore::overdue(Retention retention, Time now, PassedOver passed, std::size_t limit,
+                            std::function<void(const Overdue&)> done) {
+  ask([=](const Catalogue& catalogue) { return catalogue.overdue(retention, now, passed, limit); }, std::move(done));
 }
 
 void ThreadedStore::knows_group(std::string group, std::function<void(bool)> done) {

@@ -42,8 +42,8 @@ class ThreadedStore : public Store {
   void results(ResultsQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) override;
   void list(ListQuery query, std::function<void(std::vector<core::FinishedPtr>)> done) override;
   void ended_before(Time time, std::size_t limit, std::function<void(std::vector<JobId>)> done) override;
-  void overdue(Retention retention, Time now, std::size_t limit, std::function<void(std::vector<JobId>)> done) override;
-  void next_keep_end(Time now, std::function<void(std::optional<Time>)> done) override;
+  void overdue(Retention retention, Time now, PassedOver passed, std::size_t limit,
+               std::function<void(const Overdue&)> done) override;
   void knows_group(std::string group, std::function<void(bool)> done) override;
   void close(std::function<void()> done) override;
 

@@ -1,5 +1,7 @@
 """How long finished jobs are kept, over restarts."""
 
+import time
+
 from harness import RpcError, until
 
 
@@ -34,6 +36,55 @@ def test_by_age(start):
     client = daemon.connect()
     record = client.call("job.run", job={"command": ["true"]})
     until(lambda: answers_purged(client, record["id"]), 20, "the record to grow old")
+
+
+# Each well within a minute, of a daemon that goes on running.
+IN_TIME = 5
+
+
+def test_a_number_is_kept_in_time(start):
+    client = start(retention__jobs=5).connect()
+    many = client.call("job.submit_many", template={"command": ["true"]}, items=list(range(12)), group="g")
+    client.wait(many["first"] + 11)
+    until(lambda: answers_purged(client, many["first"]), IN_TIME, "the oldest to be dropped")
+    until(lambda: len(client.call("job.list")["jobs"]) == 5, IN_TIME, "as many to go as are too many")
+
+
+def test_a_size_is_kept_in_time(start):
+    daemon = start(retention__output_bytes=300_000)
+    client = daemon.connect()
+    client.wait(*(client.submit(shell="head -c 200000 /dev/zero") for _ in range(4)))
+    until(lambda: len(list((daemon.state / "out").iterdir())) == 1, IN_TIME, "the output of the older ones to go")
+
+
+def test_an_age_below_a_minute_is_kept_in_time(start):
+    client = start(retention__age=2).connect()
+    short, long, plain = (client.submit(command=["true"], **keep) for keep in ({"keep": 1}, {"keep": 3600}, {}))
+    ended = max(record["finished_at"] for record in client.wait(short, long, plain))
+    until(lambda: answers_purged(client, plain), IN_TIME, "the record to grow old")
+    assert time.time() - ended >= 2
+    assert answers_purged(client, short) and not answers_purged(client, long)
+
+
+def test_a_reader_that_has_stopped_holds_up_only_what_it_waits_for(start):
+    daemon = start(retention__jobs=10, process__slots=2)
+    client, reader = daemon.connect(), daemon.connect()
+    wanted = client.call("job.submit_many", template={"task": "echo"}, items=["x" * 3000] * 1500, group="wanted")
+    stalled = reader.post("job.results", group="wanted")
+    until(lambda: client.call("job.wait", group="wanted", timeout=0)["pending"] == [], 20, "all that it waits for to end")
+    other = client.call("job.submit_many", template={"task": "echo"}, items=list(range(100)), group="other")
+    until(lambda: answers_purged(client, other["first"] + 50), IN_TIME, "what nobody waits for to go")
+    assert not answers_purged(client, wanted["first"] + 1499)
+    records = reader.rest(reader.answer(stalled)["stream"])
+    assert len(records) == 1500
+
+
+def test_a_reader_that_has_gone_holds_up_nothing(start):
+    client = start(retention__jobs=10).connect()
+    many = client.call("job.submit_many", template={"task": "echo"}, items=list(range(1100)), group="read")
+    records = client.rest(client.call("job.results", group="read")["stream"])
+    assert len(records) == 1100
+    until(lambda: answers_purged(client, records[1089]["id"]), IN_TIME, "all but the newest to go")
 
 
 def test_output_of_earlier_attempts_counts(start):

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "daemon/db/sqlite_store.hpp"
+#include "tests/unit/db/finished_jobs.hpp"
 #include "tests/unit/db/loop.hpp"
 
 namespace stint::db {
@@ -122,11 +123,16 @@ class DiskStore {
   std::vector<JobId> ended_before(Time time, std::size_t limit) {
     return wait<std::vector<JobId>>([&](auto set) { store_->ended_before(time, limit, set); });
   }
-  std::vector<JobId> overdue(Retention retention, Time now, std::size_t limit) {
-    return wait<std::vector<JobId>>([&](auto set) { store_->overdue(retention, now, limit, set); });
+  Overdue look_for_overdue(Retention retention, Time now, PassedOver passed, std::size_t limit) {
+    return wait<Overdue>([&](auto set) { store_->overdue(retention, now, passed, limit, set); });
   }
-  std::optional<Time> next_keep_end(Time now) {
-    return wait<std::optional<Time>>([&](auto set) { store_->next_keep_end(now, set); });
+  std::vector<JobId> overdue(Retention retention, Time now, std::size_t limit, PassedOver passed = {}) {
+    return ids_of(look_for_overdue(retention, now, passed, limit));
+  }
+  /// When the next job comes of age.
+  std::optional<Time> next_due(Time now, Duration age = std::chrono::hours(1'000)) {
+    const Retention ample{.age = age, .jobs = 1'000'000, .output_bytes = std::uint64_t{1} << 50U};
+    return look_for_overdue(ample, now, {}, 1'000).next;
   }
   bool knows_group(const std::string& group) {
     return wait<bool>([&](auto set) { store_->knows_group(group, set); });

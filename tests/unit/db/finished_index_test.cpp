@@ -71,14 +71,20 @@ TEST_F(FinishedIndexTest, EndedBefore) {
 TEST_F(FinishedIndexTest, OverdueByEachBound) {
   const Time now{std::chrono::seconds(10)};
   const Retention ample{.age = std::chrono::hours(1), .jobs = 100, .output_bytes = 0};
-  EXPECT_TRUE(index_.overdue(ample, now, 10).empty());
+  const auto overdue = [&](const Retention& bounds, std::size_t limit, PassedOver passed = {}) {
+    return ids_of(index_.overdue(bounds, now, passed, limit));
+  };
+  EXPECT_TRUE(overdue(ample, 10).empty());
   Retention few = ample;
   few.jobs = index_.size() - 2;
-  EXPECT_EQ(index_.overdue(few, now, 10), (std::vector<JobId>{30, 10}));
-  EXPECT_EQ(index_.overdue(few, now, 1), (std::vector<JobId>{30}));
+  EXPECT_EQ(overdue(few, 10), (std::vector<JobId>{30, 10}));
+  EXPECT_EQ(overdue(few, 1), (std::vector<JobId>{30}));
+  EXPECT_EQ(overdue(few, 10, {.seq = 1, .kept = {1, 0}}), (std::vector<JobId>{10})) << "the first is kept although it is over";
+  EXPECT_TRUE(overdue(few, 10, {.seq = 2, .kept = {2, 0}}).empty());
   Retention young = ample;
   young.age = std::chrono::seconds(8);  // finished in second 1, 2, 3 …: one is older
-  EXPECT_EQ(index_.overdue(young, now, 10), (std::vector<JobId>{30}));
+  EXPECT_EQ(overdue(young, 10), (std::vector<JobId>{30}));
+  EXPECT_EQ(index_.overdue(young, now, {}, 10).next, Time{std::chrono::seconds(10)}) << "the one that ended in second 2";
 }
 
 TEST(FinishedIndex, ForgettingMostOfManyKeepsTheRest) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/core/effects.hpp"
+#include "daemon/db/store.hpp"
 
 namespace stint::db {
 
@@ -20,6 +20,12 @@ inline core::FinishedPtr finished(JobId id, Seq seq, const std::string& group = 
   job->user = std::make_shared<const core::User>(core::User{uid, "user" + std::to_string(uid)});
   job->record = "{}";
   return job;
+}
+
+inline std::vector<JobId> ids_of(const Overdue& overdue) {
+  std::vector<JobId> ids;
+  for (const Aged& job : overdue.jobs) ids.push_back(job.id);
+  return ids;
 }
 
 inline std::vector<Seq> seqs(const std::vector<core::FinishedPtr>& jobs) {

@@ -101,7 +101,7 @@ TEST_F(MigrationTest, TheLayoutBeforeOutputOfEarlierAttemptsWasCounted) {
   EXPECT_EQ(earlier->end.stdout_content->bytes, "1\n");
   EXPECT_EQ(earlier->kept_bytes, 0U);
   ASSERT_TRUE(disk_.attempt(4, 1));
-  EXPECT_TRUE(disk_.next_keep_end(Time{}));
+  EXPECT_TRUE(disk_.next_due(Time{}));
 
   // A job that has been retried before and ends now.
   auto end = std::make_shared<core::FinishedJob>(*disk_.get(3).job);

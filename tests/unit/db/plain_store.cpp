@@ -123,16 +123,14 @@ std::vector<JobId> PlainStore::ended_before(Time time, std::size_t limit) const 
   return ids;
 }
 
-std::optional<Time> PlainStore::next_keep_end(Time now) const {
+std::optional<Time> PlainStore::next_due(Time now, Duration age) const {
   std::set<Time> ends;
-  for (const auto& [seq, job] : by_seq_) {
-    if (job->spec->keep) ends.insert(job->finished_at + *job->spec->keep);
-  }
+  for (const auto& [seq, job] : by_seq_) ends.insert(job->finished_at + job->spec->keep.value_or(age));
   const auto next = ends.lower_bound(now);
   return next == ends.end() ? std::nullopt : std::optional(*next);
 }
 
-std::vector<JobId> PlainStore::overdue(const Retention& retention, Time now, std::size_t limit) const {
+std::vector<JobId> PlainStore::overdue(const Retention& retention, Time now, std::size_t limit, const PassedOver& passed) const {
   std::uint64_t jobs = by_seq_.size();
   std::uint64_t bytes = 0;
   const auto kept_bytes = [this](const core::FinishedJob& job) {
@@ -141,23 +139,28 @@ std::vector<JobId> PlainStore::overdue(const Retention& retention, Time now, std
     return sum;
   };
   for (const auto& [seq, job] : by_seq_) bytes += kept_bytes(*job);
-  std::vector<JobId> ids;
-  const auto take = [&](const core::FinishedPtr& job) {
-    if (ids.size() == limit || std::ranges::find(ids, job->id) != ids.end()) return;
-    ids.push_back(job->id);
-    --jobs;
-    bytes -= kept_bytes(*job);
+  jobs -= std::min(jobs, passed.kept.jobs);
+  bytes -= std::min(bytes, passed.kept.output_bytes);
+  std::map<Seq, JobId> taken;
+  // The first `limit` of those that are meant.
+  const auto take = [&](auto&& meant, auto&& wanted) {
+    std::size_t seen = 0;
+    for (auto at = by_seq_.upper_bound(passed.seq); at != by_seq_.end() && seen < limit; ++at) {
+      const core::FinishedJob& job = *at->second;
+      if (!meant(job)) continue;
+      ++seen;
+      if (!wanted() || !taken.emplace(job.seq, job.id).second) continue;
+      --jobs;
+      bytes -= std::min(bytes, kept_bytes(job));
+    }
   };
-  std::vector<std::pair<Time, core::FinishedPtr>> own;
-  for (const auto& [seq, job] : by_seq_) {
-    if (job->spec->keep && job->finished_at + *job->spec->keep < now) own.emplace_back(job->finished_at + *job->spec->keep, job);
-  }
-  for (const auto& [until, job] : own) take(job);
-  for (const auto& [seq, job] : by_seq_) {
-    if (jobs > retention.jobs || bytes > retention.output_bytes) take(job);
-  }
-  for (const auto& [seq, job] : by_seq_) {
-    if (!job->spec->keep && now - job->finished_at > retention.age) take(job);
+  const auto always = [] { return true; };
+  take([&](const auto& job) { return job.spec->keep && job.finished_at + *job.spec->keep < now; }, always);
+  take([](const auto&) { return true; }, [&] { return jobs > retention.jobs || bytes > retention.output_bytes; });
+  take([&](const auto& job) { return !job.spec->keep && now - job.finished_at > retention.age; }, always);
+  std::vector<JobId> ids;
+  for (const auto& [seq, id] : taken) {
+    if (ids.size() < limit) ids.push_back(id);
   }
   return ids;
 }
@@ -297,9 +300,11 @@ std::string difference(DiskStore& disk, const PlainStore& model) {
                                           {middle.time_since_epoch(), jobs, 1U << 20U}};
   for (const auto& retention : retentions) {
     const Time now{std::chrono::seconds(model.next_seq())};
-    const auto wanted = model.overdue(retention, now, 50);
-    if (disk.next_keep_end(now) != model.next_keep_end(now)) return "the next end of a keep";
-    if (auto differs = compare("overdue", disk.overdue(retention, now, 50), wanted); !differs.empty()) return differs;
+    if (disk.next_due(now, retention.age) != model.next_due(now, retention.age)) return "when the next comes of age";
+    for (const PassedOver& passed : {PassedOver{}, PassedOver{model.next_seq() / 3, {2, 20}}}) {
+      const auto wanted = model.overdue(retention, now, 50, passed);
+      if (auto differs = compare("overdue", disk.overdue(retention, now, 50, passed), wanted); !differs.empty()) return differs;
+    }
   }
   return {};
 }

@@ -23,8 +23,9 @@ class PlainStore {
   [[nodiscard]] std::vector<core::FinishedPtr> results(const ResultsQuery& query) const;
   [[nodiscard]] std::vector<core::FinishedPtr> list(const ListQuery& query) const;
   [[nodiscard]] std::vector<JobId> ended_before(Time time, std::size_t limit) const;
-  [[nodiscard]] std::optional<Time> next_keep_end(Time now) const;
-  [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit) const;
+  [[nodiscard]] std::optional<Time> next_due(Time now, Duration age) const;
+  [[nodiscard]] std::vector<JobId> overdue(const Retention& retention, Time now, std::size_t limit,
+                                           const PassedOver& passed) const;
   [[nodiscard]] const std::map<JobId, StoredJob>& unfinished() const { return unfinished_; }
   [[nodiscard]] const std::map<Seq, core::FinishedPtr>& finished() const { return by_seq_; }
   [[nodiscard]] const std::map<std::pair<JobId, Attempt>, core::EndedPtr>& attempts() const { return attempts_; }

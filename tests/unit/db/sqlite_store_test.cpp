@@ -323,7 +323,7 @@ TEST(SqliteStore, WhenTheNextKeepEnds) {
   DiskStore disk;
   disk.open();
   const Time start{};
-  EXPECT_EQ(disk.next_keep_end(start), std::nullopt);
+  EXPECT_EQ(disk.next_due(start), std::nullopt);
   JobId id = 1;
   for (const int seconds : {30, 10, 20}) {
     auto spec = std::make_shared<JobSpec>(*sample_spec("x"));
@@ -333,10 +333,10 @@ TEST(SqliteStore, WhenTheNextKeepEnds) {
     ++id;
   }
   for (int round = 0; round < 2; ++round) {
-    EXPECT_EQ(disk.next_keep_end(start), Time{std::chrono::seconds(12)});
-    EXPECT_EQ(disk.next_keep_end(Time{std::chrono::seconds(12)}), Time{std::chrono::seconds(12)});
-    EXPECT_EQ(disk.next_keep_end(Time{std::chrono::seconds(13)}), Time{std::chrono::seconds(23)});
-    EXPECT_EQ(disk.next_keep_end(Time{std::chrono::seconds(32)}), std::nullopt);
+    EXPECT_EQ(disk.next_due(start), Time{std::chrono::seconds(12)});
+    EXPECT_EQ(disk.next_due(Time{std::chrono::seconds(12)}), Time{std::chrono::seconds(12)});
+    EXPECT_EQ(disk.next_due(Time{std::chrono::seconds(13)}), Time{std::chrono::seconds(23)});
+    EXPECT_EQ(disk.next_due(Time{std::chrono::seconds(32)}), std::nullopt);
     disk.reopen();
   }
   disk.close();

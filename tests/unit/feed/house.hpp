@@ -79,11 +79,8 @@ class HandStore final : public db::Store {
     }
     later([done = std::move(done), ids = std::move(ids)] { done(ids); });
   }
-  void overdue(db::Retention, Time, std::size_t, std::function<void(std::vector<JobId>)> done) override {
+  void overdue(db::Retention, Time, db::PassedOver, std::size_t, std::function<void(const db::Overdue&)> done) override {
     later([done = std::move(done)] { done({}); });
-  }
-  void next_keep_end(Time, std::function<void(std::optional<Time>)> done) override {
-    later([done = std::move(done)] { done(std::nullopt); });
   }
   void knows_group(std::string group, std::function<void(bool)> done) override {
     const bool known = std::ranges::any_of(by_seq_, [&](const auto& entry) { return entry.second->spec->group == group; });
