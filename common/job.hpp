@@ -133,7 +133,7 @@ struct Retry {
   bool operator==(const Retry&) const = default;
   static constexpr auto fields() {
     return std::tuple{
-        json::required("max", &Retry::max, "how many further attempts", json::Range{0, limits::retries_max}),
+        json::optional("max", &Retry::max, "how many further attempts; default 0", json::Range{0, limits::retries_max}),
         json::optional("delay", &Retry::delay, "before the second attempt; default 1"),
         json::optional("factor", &Retry::factor, "by which each further delay is longer; default 2",
                        json::Range{1, limits::retry_factor_max}),

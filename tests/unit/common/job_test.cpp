@@ -144,7 +144,6 @@ TEST(JobSpec, WhenItRuns) {
   EXPECT_EQ(refused(R"("at":"tomorrow")"), "invalid_params at");
   EXPECT_EQ(refused(R"("expires":0)"), "invalid_params expires");
   EXPECT_EQ(refused(R"("keep":-1)"), "invalid_params keep");
-  EXPECT_EQ(refused(R"("retry":{})"), "invalid_params retry.max");
   EXPECT_EQ(refused(R"("retry":3)"), "invalid_params retry");
   EXPECT_EQ(refused(R"("retry":{"max":1,"often":1})"), "invalid_params retry.often");
   EXPECT_EQ(refused("\"retry\":{\"max\":" + std::to_string(limits::retries_max + 1) + "}"), "invalid_params retry.max");
@@ -158,6 +157,7 @@ TEST(JobSpec, WhenItRuns) {
   const auto spec = decode_text<JobSpec>("{\"command\":[\"a\"],\"retry\":{\"max\":" + std::to_string(limits::retries_max) +
                                          R"(,"factor":100,"jitter":1,"on":["lost"]},"stdin":"x","at":0})");
   EXPECT_EQ(spec.retry.max, limits::retries_max);
+  EXPECT_EQ(decode_text<JobSpec>(R"({"command":["a"],"retry":{"delay":5}})").retry.max, 0U);
   EXPECT_EQ(spec.retry.on, std::vector{RetryCause::lost});
   EXPECT_EQ(spec.at, Time{});
 }
