@@ -97,9 +97,18 @@ spdlog::level::level_enum level_of(Severity severity) {
 }  // namespace
 
 void setup_logging(const LogSettings& settings) {
-  auto logger = std::make_shared<spdlog::logger>("stintd", std::make_shared<LineSink>(settings));
+  std::shared_ptr<LineSink> sink;
+  std::string trouble;
+  try {
+    sink = std::make_shared<LineSink>(settings);
+  } catch (const std::system_error& error) {
+    sink = std::make_shared<LineSink>(LogSettings{.least = settings.least, .file = std::nullopt});
+    trouble = error.what();
+  }
+  auto logger = std::make_shared<spdlog::logger>("stintd", std::move(sink));
   logger->set_level(level_of(settings.least));
   spdlog::set_default_logger(std::move(logger));
+  if (!trouble.empty()) spdlog::warn("{}: the log goes to standard error until the next start", trouble);
 }
 
 std::uint64_t dropped_log_lines() noexcept { return dropped.load(std::memory_order_relaxed); }

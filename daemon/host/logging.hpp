@@ -3,8 +3,8 @@
 // A message is one line of at most line_bytes_max: control characters are escaped, so that a job's name cannot forge a
 // line or steer a terminal. Logging never waits: a line that cannot be written at once (a reader of standard error that
 // does not read, a full disk) is dropped and counted, and the count is logged as soon as there is room again.
-// `setup_logging` is called once by main; logging itself by any thread. Throws std::system_error where the file cannot
-// be opened.
+// A file that cannot be opened is no reason not to run: then standard error it is, which says so first.
+// `setup_logging` is called once by main; logging itself by any thread.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,7 @@ void setup_logging(const LogSettings& settings);
 /// Appends whole lines to a rotated file of mode 0600. Not synchronised: the logger's sink holds the mutex.
 class RotatedFile {
  public:
+  /// Throws std::system_error where it cannot be opened.
   explicit RotatedFile(LogFile settings);
   /// False where it could not be written as a whole.
   bool write(std::string_view line);
