@@ -199,9 +199,6 @@ void Dispatcher::make_call(Conversation& conversation, Request& request, Run&& r
   ++stats_.requests;
   if (request.error) return conversation.answer_error(request.head, *request.error);
   const Method& method = *request.method;
-  if ((method.flags & submits) != 0 && backend_.scheduler().draining() && !running_job(backend_, conversation)) {
-    return conversation.answer_error(request.head, Error(ErrorKind::draining, "the daemon takes no new work: it is draining"));
-  }
   CallHead head = request.head;
   Context context{backend_, conversation, method, request.head, stats_, options_};
   try {

@@ -90,7 +90,7 @@ class Prepared {
 enum Flags : unsigned {
   reads = 0,
   mutates = 1,      ///< changes something
-  submits = 2,      ///< takes new work: refused while draining
+  submits = 2,      ///< takes new work: the core refuses it while draining, unless it is known by its key
   waits = 4,        ///< may be unanswered for long; not in a batch, bounded by waiting_requests_max
   streams = 8,      ///< answers {"stream": S} and sends items; as `waits`
   may_stream = 16,  ///< where the request asks for it; the handler checks that it may

@@ -24,6 +24,7 @@ def test_running_starts_nothing_more(one, tmp_path):
         waiting = client.post("daemon.drain")
         assert client.error("job.submit", job={"command": ["true"]}).kind == "draining"
         assert client.error("job.submit_many", jobs=[{"command": ["true"]}]).kind == "draining"
+        assert client.error("job.run", job={"command": ["true"]}).kind == "draining"
         assert waiting not in client.answers
         (tmp_path / "go").touch()
         assert client.answer(waiting) == {"pending": [], "count": 0}
@@ -32,6 +33,18 @@ def test_running_starts_nothing_more(one, tmp_path):
         assert client.call("daemon.undrain") == {}
         assert client.wait(queued)[0]["outcome"] == "succeeded"
         client.submit(command=["true"])
+
+
+def test_a_known_key_is_no_new_work(one):
+    job, many = {"command": ["true"], "key": "drained"}, {"jobs": [{"command": ["true"]}], "key": "drained too"}
+    with one.connect() as client:
+        first, group = client.call("job.run", job=job)["id"], client.call("job.submit_many", **many)
+        client.wait(group["first"])
+        client.call("daemon.drain")
+        assert client.call("job.submit", job=job) == {"id": first, "duplicate": True}
+        assert client.call("job.run", job=job)["id"] == first
+        assert client.call("job.submit_many", **many) == {**group, "duplicate": True}
+        client.call("daemon.undrain")
 
 
 def test_queued_runs_what_is_queued(one, tmp_path):
