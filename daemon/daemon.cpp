@@ -156,6 +156,11 @@ Daemon::Daemon(const config::Config& config, StateDir& state_dir, const std::str
   engine_.attach(
       [this](std::function<void()> work, std::function<void()> done) { threads_.offload(std::move(work), std::move(done)); });
   engine_.on_finished([this](const core::FinishedJob& job) { retention_.note_finished(job); });
+  engine_.on_refusing([this](const std::string& reason) {
+    if (reason.empty()) return spdlog::warn("the store takes new work again");
+    spdlog::warn("the store refuses new work: {}. Make room in {}: it goes on by itself, and what ends is recorded meanwhile",
+                 reason, config_.state_dir.string());
+  });
   engine_.on_shutdown([this] {
     retention_.close();
     limit_the_stop();

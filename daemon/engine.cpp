@@ -197,6 +197,7 @@ void Engine::on_commit(const db::CommitResult& result) {
     exchange_.on_refused(number);
     refuse(number, result.reason);
   }
+  if (result.took_new_work || !result.refused.empty()) note_refusing(result.reason);
   durable_ = result.durable;
   while (auto thing = held_.take(durable_)) {
     if (auto* answer = std::get_if<Held::Answer>(&*thing)) {
@@ -215,21 +216,27 @@ void Engine::on_commit(const db::CommitResult& result) {
   settle();
 }
 
+void Engine::note_refusing(std::string reason) {
+  const bool told = refusing_.empty() == reason.empty();
+  refusing_ = std::move(reason);
+  if (!told && on_refusing_) on_refusing_(refusing_);
+}
+
 // What a refused Persist carried besides new work was recorded, so only what waits for that new work goes.
 void Engine::refuse(core::PersistNumber number, const std::string& reason) {
-  const Error error = unavailable("the store cannot take new work now: " + reason, reason);
+  const Error refusal = unavailable("the store cannot take new work now: " + reason, reason);
   for (auto& thing : held_.take_exactly(number)) {
     if (auto* answer = std::get_if<Held::Answer>(&thing)) {
-      (*answer)(error);
+      (*answer)(refusal);
       continue;
     }
     const auto& effect = std::get<core::Effect>(thing);
     if (const auto* granted = std::get_if<core::Granted>(&effect)) {
-      if (auto call = acquires_.extract(granted->call)) call.mapped()(error, 0);
+      if (auto call = acquires_.extract(granted->call)) call.mapped()(refusal, 0);
       continue;
     }
     const auto* news = std::get_if<core::Publish>(&effect);
-    if (news != nullptr && news->kind == core::EventKind::submitted) feed_.vanished(news->id, 1, error);
+    if (news != nullptr && news->kind == core::EventKind::submitted) feed_.vanished(news->id, 1, refusal);
     const auto* start = std::get_if<core::Start>(&effect);
     if (start == nullptr || !start->recorded) held_.add(number, std::move(thing));
   }
@@ -321,10 +328,11 @@ void Engine::recover(db::Recovered recovered, const std::vector<PoolSpec>& confi
 
 core::PersistNumber Engine::forget(std::vector<JobId> ids) {
   // Asked first, so that the records are still there; the files go when the records are gone for good.
-  store_.get(ids, [this](const std::vector<db::Found>& found) {
+  store_.get(ids, [this, newest = feed_.last_id()](const std::vector<db::Found>& found) {
     std::vector<std::string> files;
     for (const db::Found& row : found) {
       if (!row.job) continue;
+      feed_.forgotten(*row.job, newest);
       for (const StreamName of : {StreamName::out, StreamName::err}) {
         for (Attempt attempt = 1; !row.job->spec->task && attempt <= row.job->attempt; ++attempt) {
           files.push_back(output_path(options_.output_dir, row.job->id, attempt, of));
@@ -476,6 +484,8 @@ nlohmann::json Engine::stats() const {
     finished += counts.outcomes[i];
   }
   const Time now = wall_now();
+  nlohmann::json store{{"kind", "sqlite"}, {"durable_up_to", durable_}, {"held", held_.size()}};
+  if (!refusing_.empty()) store["refusing"] = refusing_;
   return {{"states", {{"waiting", counts.waiting}, {"queued", queued}, {"running", running}, {"finished", finished}}},
           {"stopping", counts.stopping},
           {"submitted", counts.submitted},
@@ -484,7 +494,7 @@ nlohmann::json Engine::stats() const {
           {"queues", {{"default", {{"queued", queued}, {"running", running}}}}},
           {"rates", {{"submitted_per_second", submits_.per_second(now)}, {"finished_per_second", finishes_.per_second(now)}}},
           {"latency", {{"queue_seconds", latency_json(queue_time_)}, {"run_seconds", latency_json(run_time_)}}},
-          {"store", {{"kind", "sqlite"}, {"durable_up_to", durable_}, {"held", held_.size()}}},
+          {"store", store},
           {"draining", scheduler_.draining()}};
 }
 

@@ -38,7 +38,6 @@ struct EngineOptions {
   std::vector<exec::PluginState> plugins;  ///< for daemon.info
 };
 
-[[nodiscard]] inline Error no_such_job(JobId id) { return {ErrorKind::not_found, "no job " + std::to_string(id)}; }
 /// When the running attempt began, as far as its executor has told.
 [[nodiscard]] inline std::optional<Time> begin_of(const core::Job& job) {
   const auto* running = std::get_if<core::Running>(&job.state);
@@ -68,6 +67,8 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
 
   /// Called after each end that was announced.
   void on_finished(std::function<void(const core::FinishedJob&)> callback) { on_finished_ = std::move(callback); }
+  /// Called with the reason when the store begins to refuse new work, and with nothing when it takes some again.
+  void on_refusing(std::function<void(const std::string& reason)> callback) { on_refusing_ = std::move(callback); }
   /// Called once, when a shutdown begins.
   void on_shutdown(std::function<void()> callback) { on_shutdown_ = std::move(callback); }
   /// Called once, when a shutdown has run its course and no job is left.
@@ -142,6 +143,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void begin(const core::Start& start);
   void on_commit(const db::CommitResult& result);
   void refuse(core::PersistNumber number, const std::string& reason);
+  void note_refusing(std::string reason);
   void arm_timer(Time at);
   void require_staying() const;
   void cancel_all(bool force);
@@ -174,6 +176,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   bool settling_ = false;
   Held held_;  // waiting for their Persist
   core::PersistNumber durable_ = 0;
+  std::string refusing_;           // why the store refused the newest new work; empty where it took it
   core::PersistNumber timed_ = 0;  // the Persist whose commit is being timed; 0: none
   std::chrono::steady_clock::time_point timed_since_;
   boost::asio::system_timer timer_;  // of the wall clock, which may be set
@@ -187,6 +190,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   std::uint64_t tasks_running_ = 0;  // begun on an executor that dies with the daemon
   bool cancelled_all_ = false;
   std::function<void(const core::FinishedJob&)> on_finished_;
+  std::function<void(const std::string&)> on_refusing_;
   std::function<void()> on_shutdown_;
   std::function<void()> on_idle_;
 

@@ -16,7 +16,7 @@ void Engine::signal(JobId id, int number, std::function<void(std::optional<Error
   const core::Job* job = scheduler_.find(id);
   if (job == nullptr || job->is_finished()) {
     store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
-      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
+      done(here || found.front().presence == db::Presence::found ? has_finished() : db::missing_job(id, found.front().presence));
     });
   } else if (!job->is_running()) {
     done(not_started());
@@ -29,7 +29,7 @@ void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) 
   const core::Job* job = scheduler_.find(id);
   if (job == nullptr || job->is_finished()) {
     store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
-      done(here || found.front().presence == db::Presence::found ? has_finished() : no_such_job(id));
+      done(here || found.front().presence == db::Presence::found ? has_finished() : db::missing_job(id, found.front().presence));
     });
     return;
   }

@@ -31,13 +31,8 @@ void Engine::read_output(OutputQuestion question, OutputDone done) {
   if (job == nullptr) {
     store_.get({question.id}, [this, question, done = std::move(done)](const std::vector<db::Found>& found) {
       const db::Found& row = found.front();
-      if (row.presence == db::Presence::found) {
-        read_finished(row.job, question, done);
-      } else if (row.presence == db::Presence::purged) {
-        done(Error(ErrorKind::purged, "job " + std::to_string(question.id) + " and its output are no longer kept"), {});
-      } else {
-        done(no_such_job(question.id), {});
-      }
+      if (row.presence != db::Presence::found) return done(db::missing_job(question.id, row.presence), {});
+      read_finished(row.job, question, done);
     });
     return;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/db/age.hpp"
+
 namespace stint {
 namespace {
 
@@ -22,9 +24,17 @@ Retention::Retention(boost::asio::io_context& io, db::Store& store, feed::Feed& 
     : store_(store), feed_(feed), bounds_(bounds), forget_(std::move(forget)), timer_(io) {}
 
 void Retention::note_finished(const core::FinishedJob& job) {
-  if (++finished_ >= ends_between_looks) return look();
-  arm(std::min(job.finished_at + job.spec->keep.value_or(bounds_.age), wall_now() + lateness / 2));
+  since_ = db::plus(since_, {1, core::kept_output_bytes(job.end, *job.spec)});
+  Time next = job.finished_at + job.spec->keep.value_or(bounds_.age);
+  // What its earlier attempts have left is known to the store alone.
+  if (too_much() || job.attempt > 1) {
+    if (since_.jobs >= ends_between_looks) return look();
+    next = std::min(next, wall_now() + lateness / 2);
+  }
+  arm(next);
 }
+
+bool Retention::too_much() const { return db::exceeds(db::plus(kept_, since_), bounds_); }
 
 // To the next half of a second, so that many that come of age one after the other are one look.
 void Retention::arm(Time at) {
@@ -45,7 +55,6 @@ void Retention::arm(Time at) {
 void Retention::look() {
   if (looking_ || closed_) return;
   looking_ = true;
-  finished_ = 0;
   fruitless_pages_ = 0;
   if (passed_until_ && *passed_until_ <= wall_now()) {
     passed_ = {};
@@ -55,7 +64,9 @@ void Retention::look() {
 }
 
 void Retention::next_page() {
+  since_ = {};
   store_.overdue(bounds_, wall_now(), passed_, page_jobs, [this](const db::Overdue& page) {
+    kept_ = page.totals;
     if (page.jobs.empty()) return end_look(page, true);
     std::vector<JobId> ids;
     for (const db::Aged& job : page.jobs) ids.push_back(job.id);
@@ -67,6 +78,7 @@ void Retention::drop(const db::Overdue& page, const std::vector<db::Found>& foun
   if (closed_) return;
   std::vector<JobId> ids;
   for (std::size_t i = 0; i < found.size(); ++i) {
+    kept_ = db::without(kept_, {1, page.jobs[i].kept_bytes});
     if (!found[i].job) continue;  // forgotten meanwhile
     if (feed_.awaits(*found[i].job)) {
       ++passed_.kept.jobs;
@@ -90,7 +102,7 @@ void Retention::end_look(const db::Overdue& page, bool all_seen) {
   looking_ = false;
   const Time now = wall_now();
   if (page.next) arm(*page.next);
-  if (finished_ > 0 || !all_seen) arm(now + lateness / 2);
+  if (!all_seen || (since_.jobs > 0 && too_much())) arm(now + lateness / 2);
   if (passed_.kept.jobs == 0 || !all_seen) return;
   const auto pages = static_cast<Duration::rep>(passed_.kept.jobs / page_jobs + 1);
   if (!passed_until_) passed_until_ = now + std::min(pages * page_pause, held_up_pause_max);

@@ -1,10 +1,10 @@
 // How long finished jobs are kept: drops the oldest that are past a bound, but never what an open stream still has to hand
 // over; it looks past that.
 //
-// Looks when a job comes of age, a second after an end at the latest, and after so many ends, so that a bound is exceeded for a
-// second and not for longer than the dropping itself takes. What streams hold up is looked at again, with what lies among it,
-// after a second for each 1,024 jobs, a minute at most. An idle daemon is not woken for it more than once in the longest
-// interval. I/O thread only; throws only bad_alloc.
+// Looks when a job comes of age, and within a second of an end that exceeds a number or a size, at once after so many: a bound is
+// exceeded for a second and not for longer than the dropping itself takes. What streams hold up is looked at again, with what
+// lies among it, after a second for each 1,024 jobs, a minute at most. An idle daemon is not woken for it more than once in the
+// longest interval. I/O thread only; throws only bad_alloc.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -33,6 +33,8 @@ class Retention {
 
  private:
   void arm(Time at);
+  /// As far as is known: what is forgotten otherwise counts until the next look.
+  [[nodiscard]] bool too_much() const;
   void next_page();
   void drop(const db::Overdue& page, const std::vector<db::Found>& found);
   void end_look(const db::Overdue& page, bool all_seen);
@@ -42,7 +44,8 @@ class Retention {
   db::Retention bounds_;
   Forget forget_;
   boost::asio::steady_timer timer_;
-  std::uint64_t finished_ = 0;        // since the last look
+  db::KeptTotals kept_;               // after the newest page, without what is passed over
+  db::KeptTotals since_;              // that ended since it was asked for
   db::PassedOver passed_;             // what streams hold up: the next look goes on behind it
   std::optional<Time> passed_until_;  // then it is looked at again
   std::size_t fruitless_pages_ = 0;   // of this look

@@ -2,14 +2,6 @@
 
 namespace stint::api {
 
-Error missing_job(JobId id, db::Presence presence, std::string field) {
-  const std::string name = "job " + std::to_string(id);
-  Error error = presence == db::Presence::purged ? Error(ErrorKind::purged, "the record of " + name + " is no longer kept")
-                                                 : Error(ErrorKind::not_found, "there is no " + name);
-  error.field = std::move(field);
-  return error;
-}
-
 core::FinishedPtr finished_form(const core::Job& job) {
   const auto* const finished = std::get_if<core::Finished>(&job.state);
   return finished == nullptr ? nullptr : finished->job;
@@ -27,7 +19,7 @@ void locate(Backend& backend, JobId id, std::function<void(const Located&)> done
   if (job == nullptr) {
     backend.store().get({id}, [id, done = std::move(done), failed = std::move(failed)](const std::vector<db::Found>& found) {
       const db::Found& row = found.front();
-      if (row.presence != db::Presence::found) return failed(missing_job(id, row.presence, "id"));
+      if (row.presence != db::Presence::found) return failed(db::missing_job(id, row.presence));
       done({nullptr, row.job, {}});
     });
   } else if (auto finished = finished_form(*job)) {

@@ -7,9 +7,6 @@
 
 namespace stint::api {
 
-/// `not_found` or `purged`, for `field`.
-[[nodiscard]] Error missing_job(JobId id, db::Presence presence, std::string field);
-
 /// A job that has finished, or is still here: exactly one is set. `job` is valid during the callback only.
 struct Located {
   const core::Job* job = nullptr;

@@ -18,13 +18,14 @@ constexpr std::array table{
         "`capabilities` (the methods that it serves), `tree_kill` (`cgroup`, `scan`), `plugins`: for each file its `file`, its "
         "`tasks` "
         "and, where it is not used, why it was `refused`"),
-    method<Nothing, on_daemon_stats>(
-        "daemon.stats", reads, "How it does.",
-        "counts by state, outcome, executor and queue; rates; latency quantiles; store, connections"),
+    method<Nothing, on_daemon_stats>("daemon.stats", reads, "How it does.",
+                                     "counts by state, outcome, executor and queue; rates; latency quantiles; connections; "
+                                     "store, with `refusing`: why, where the newest new work was refused"),
     method<DrainRequest, on_daemon_drain>(
         "daemon.drain", mutates | waits,
         "Takes no new work from now on, and waits until nothing is left that the scope waits "
-        "for. Submits answer `draining`, but for those of running jobs (`job.enter`) that were not "
+        "for. Submits answer `draining`, but for those whose `key` is known and those of running jobs (`job.enter`) that were "
+        "not "
         "told to stop, whose jobs are started in either scope; `daemon` jobs are stopped when only they are left. It lasts "
         "until `daemon.undrain`, another drain or "
         "the end of the daemon, which answer those who still wait for it with an error.",
@@ -72,7 +73,8 @@ constexpr std::array table{
     method<ResultsRequest, on_results>(
         "job.results", streams,
         "Streams a record a job, as they finish or in the order of submission. With neither `ids` nor `group` the stream does "
-        "not end. With `output`, `stdout` and `stderr` of at most 64 KiB carry `data` and `encoding` (`utf8`, `base64`).",
+        "not end. With `output`, `stdout` and `stderr` of at most 64 KiB carry `data` and `encoding` (`utf8`, `base64`). "
+        "Where a record is dropped (`job.forget`) before it was sent, the stream ends as `error`, `purged`.",
         "`stream`; items are records"),
     method<OutputRequest, on_output>(
         "job.output", may_stream,
@@ -83,9 +85,11 @@ constexpr std::array table{
     method<InputRequest, on_input>("job.input", mutates, "Feeds a job with `stdin: \"stream\"`; answered when the job has room.",
                                    "`{}`"),
 
-    method<CancelRequest, on_cancel>("job.cancel", mutates,
-                                     "Stops jobs: what has not started never will, what runs is told to stop.", "",
-                                     answer_schema<CancelAnswer>),
+    method<CancelRequest, on_cancel>(
+        "job.cancel", mutates,
+        "Stops jobs: what has not started never will, what runs is told to stop. Of a group what had ended before is not "
+        "listed: there may be any number of it.",
+        "", answer_schema<CancelAnswer>),
     method<SignalRequest, on_signal>("job.signal", mutates, "Sends a signal to a running program's process group.", "`{}`"),
     method<ForgetRequest, on_forget>("job.forget", mutates, "Drops finished records and their output.", "",
                                      answer_schema<ForgetAnswer>),

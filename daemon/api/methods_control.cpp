@@ -39,7 +39,7 @@ Reply cancel_ids(Context& context, std::vector<JobId>&& ids, bool force, bool ru
         continue;
       }
       const auto index = static_cast<std::size_t>(std::ranges::find(ids, id) - ids.begin());
-      return ticket.error(missing_job(id, found[i].presence, "ids[" + std::to_string(index) + "]"));
+      return ticket.error(db::missing_job(id, found[i].presence, "ids[" + std::to_string(index) + "]"));
     }
     answer_when_durable(backend, ticket, cancelled(backend, std::move(result)));
   });

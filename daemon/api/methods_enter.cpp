@@ -16,8 +16,15 @@ Reply on_enter(Context& context, protocol::EnterRequest&& request) {
   const core::Job* const job = backend.scheduler().find(request.job);
   if (job != nullptr) context.require_owner(job->user->uid, request.job);
   if (run_of(backend.scheduler(), request.job, request.attempt) == nullptr) {
-    throw Error(job == nullptr ? ErrorKind::not_found : ErrorKind::conflict,
-                "attempt " + std::to_string(request.attempt) + " of job " + std::to_string(request.job) + " does not run");
+    const Error idle(ErrorKind::conflict,
+                     "attempt " + std::to_string(request.attempt) + " of job " + std::to_string(request.job) + " does not run");
+    if (job != nullptr) throw idle;
+    const Ticket ticket = context.defer();
+    backend.store().get({request.job}, [ticket, idle, id = request.job](const std::vector<db::Found>& found) {
+      const db::Presence presence = found.front().presence;
+      ticket.error(presence == db::Presence::found ? idle : db::missing_job(id, presence, "job"));
+    });
+    return Reply::later();
   }
   Conversation& conversation = context.conversation;
   if (conversation.job() != 0 && conversation.job() != request.job) {

@@ -62,7 +62,7 @@ class Forgetting : public std::enable_shared_from_this<Forgetting> {
     const std::string field = "ids[" + std::to_string(index) + "]";
     if (found.presence == db::Presence::purged) return;  // has been forgotten already
     if (found.presence == db::Presence::never_existed) {
-      if (backend_.scheduler().find(id) == nullptr) throw missing_job(id, found.presence, field);
+      if (backend_.scheduler().find(id) == nullptr) throw db::missing_job(id, found.presence, field);
       Error error(ErrorKind::conflict, "job " + std::to_string(id) + " has not finished: cancel it first");
       error.field = field;
       throw error;

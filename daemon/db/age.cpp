@@ -36,7 +36,7 @@ std::optional<Time> earlier(std::optional<Time> left, std::optional<Time> right)
 }
 
 Overdue those_overdue(const Oldest& oldest, KeptTotals totals, const Retention& retention, std::size_t limit) {
-  Overdue overdue{.jobs = {}, .next = oldest.next};
+  Overdue overdue{.jobs = {}, .next = oldest.next, .totals = totals};
   std::unordered_set<JobId> taken;
   const auto take = [&](const Aged& job) {
     if (!taken.insert(job.id).second) return;

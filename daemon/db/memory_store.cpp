@@ -40,10 +40,9 @@ class MemoryKeeper final : public Keeper {
 
  private:
   void commit(core::Persist persist, CommitResult& result) {
-    bool refuse = false;
-    if (trouble_.refuse > 0 && std::ranges::any_of(persist.facts, core::refusable)) {
-      refuse = std::bernoulli_distribution(trouble_.refuse)(random_);
-    }
+    const bool new_work = std::ranges::any_of(persist.facts, core::refusable);
+    const bool refuse = new_work && trouble_.refuse > 0 && std::bernoulli_distribution(trouble_.refuse)(random_);
+    if (new_work && !refuse) result.took_new_work = true;
     for (auto& fact : persist.facts) {
       const auto* const submit = std::get_if<core::SubmitFact>(&fact);
       if (refuse && submit != nullptr) {

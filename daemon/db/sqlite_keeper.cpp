@@ -132,7 +132,12 @@ bool SqliteKeeper::attempt(std::vector<Operation>& operations, bool with_new_wor
       if (auto* const persist = std::get_if<core::Persist>(&operation)) {
         writer_->record(*persist, with_new_work);
         result.durable = std::max(result.durable, persist->number);
-        if (!with_new_work && has_new_work(*persist)) result.refused.push_back(persist->number);
+        if (!has_new_work(*persist)) continue;
+        if (with_new_work) {
+          result.took_new_work = true;
+        } else {
+          result.refused.push_back(persist->number);
+        }
       } else {
         answers.push_back(std::get<Question>(operation)(*catalogue_));
       }

@@ -9,8 +9,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "common/error.hpp"
 #include "daemon/core/scheduler.hpp"
 
 namespace stint::db {
@@ -20,6 +22,7 @@ struct CommitResult {
   std::vector<core::PersistNumber> refused;  ///< newest first; their facts that are not refusable were recorded
   core::PersistNumber durable = 0;           ///< everything up to here is decided
   std::string reason;                        ///< why something was refused, for people
+  bool took_new_work = false;                ///< some was recorded
 };
 
 enum class Presence : std::uint8_t { found, never_existed, purged };
@@ -28,6 +31,15 @@ struct Found {
   Presence presence = Presence::never_existed;
   core::FinishedPtr job;
 };
+
+/// `not_found` or `purged`, for a job that was asked for in `field`.
+[[nodiscard]] inline Error missing_job(JobId id, Presence presence, std::string field = "id") {
+  const std::string name = "job " + std::to_string(id);
+  Error error = presence == Presence::purged ? Error(ErrorKind::purged, "the record of " + name + " is no longer kept")
+                                             : Error(ErrorKind::not_found, "there is no " + name);
+  error.field = std::move(field);
+  return error;
+}
 
 using core::StoredJob;
 using core::StoredPool;
@@ -74,10 +86,12 @@ struct PassedOver {
   KeptTotals kept;
 };
 
-/// What is past a bound, in the order of seq; and when the next comes of age, as far as that is known.
+/// What is past a bound, in the order of seq; when the next comes of age, as far as that is known; and how much is kept in all,
+/// these included and those that were passed over not.
 struct Overdue {
   std::vector<Aged> jobs;
   std::optional<Time> next;
+  KeptTotals totals;
 };
 
 /// A page of finished jobs.

@@ -17,6 +17,10 @@ class CursorStream final : public ResultStream {
   void on_finished(const core::FinishedPtr& job) override;
   void resume() override;
   [[nodiscard]] bool awaits(const core::FinishedJob& job) const override;
+  /// It would not be on the next page, and nobody would know.
+  void on_forgotten(const core::FinishedJob& job) override {
+    if (!dead() && awaits(job)) finish_forgotten(job.id);
+  }
 
  protected:
   void prepare() override;

@@ -80,6 +80,15 @@ void Feed::vanished(JobId first, std::uint64_t count, const Error& why) {
   for (Watcher* one : hub.by_user.all()) one->on_vanished(first, count, why);
 }
 
+void Feed::forgotten(const core::FinishedJob& job, StreamId newest) {
+  Hub& hub = state_->hub;
+  if (hub.results.empty()) return;
+  const Hub::Turn turn(hub);
+  for (ResultStream* const stream : std::vector(hub.results)) {
+    if (stream->id() <= newest) stream->on_forgotten(job);
+  }
+}
+
 void Feed::wait_job(StreamId id, JobId job, std::optional<Duration> timeout, JobCallback done) {
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);

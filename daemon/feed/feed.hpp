@@ -73,10 +73,13 @@ class Feed {
 
   // ---- from the methods
 
-  /// A submit was refused by the store, as `why` says: its jobs do not exist any more.
+  /// A submit was refused by the store: its jobs do not exist any more. Who waits for them is told `why`.
   void vanished(JobId first, std::uint64_t count, const Error& why);
+  /// This record is being dropped: streams up to `newest` that have it still to hand over end as `error`, `purged`.
+  void forgotten(const core::FinishedJob& job, StreamId newest);
 
   [[nodiscard]] StreamId next_id() { return ++last_id_; }
+  [[nodiscard]] StreamId last_id() const { return last_id_; }
 
   /// Calls `done` once: with the job when it has been announced, with nullptr when `timeout` has passed, with an Error
   /// when the daemon goes, or that with which the job has vanished. The job must be here and not announced (just submitted).

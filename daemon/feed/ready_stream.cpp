@@ -8,14 +8,6 @@ namespace {
 constexpr std::size_t slice_jobs = 256;
 constexpr std::size_t walk_jobs = 4'096;
 
-Error unknown_job(JobId id, std::size_t index, db::Presence presence) {
-  const std::string name = "job " + std::to_string(id);
-  Error error = presence == db::Presence::purged ? Error(ErrorKind::purged, "the record of " + name + " is no longer kept")
-                                                 : Error(ErrorKind::not_found, "there is no " + name);
-  error.field = "ids[" + std::to_string(index) + "]";
-  return error;
-}
-
 }  // namespace
 
 void ReadyStream::prepare() {
@@ -68,7 +60,7 @@ void ReadyStream::on_looked_up(const std::vector<db::Found>& found) {
     if (one.presence != db::Presence::found) {
       const auto& ids = *options_.selection.ids;
       const auto index = static_cast<std::size_t>(std::ranges::find(ids, id) - ids.begin());
-      return refuse(unknown_job(id, index, one.presence));
+      return refuse(db::missing_job(id, one.presence, "ids[" + std::to_string(index) + "]"));
     }
     if (one.job->seq > hub_.announced) {  // not durable and just finished: its announcement comes
       hub_.by_job.add(id, this);
@@ -185,8 +177,9 @@ void ReadyStream::on_fetched(const std::vector<db::Found>& found) {
   fetching_ = false;
   for (const auto& one : found) {
     if (sink_.full()) break;
+    if (one.presence != db::Presence::found) return finish_forgotten(ready_.front());
     ready_.pop_front();
-    if (one.presence == db::Presence::found) emit(*one.job);  // else it was forgotten meanwhile
+    emit(*one.job);
   }
   pump();
 }

@@ -47,6 +47,13 @@ void ResultStream::finish(StreamEnd reason, const Error* error) {
   sink_.end(id(), reason, error);
 }
 
+void ResultStream::finish_forgotten(JobId id) {
+  Error error = db::missing_job(id, db::Presence::purged);
+  error.field.reset();
+  if (opened_) return refuse(error);
+  finish(StreamEnd::error, &error);
+}
+
 void ResultStream::stop(StreamEnd reason) {
   // A timeout of zero is a question for what is there now: it is answered first.
   if (reason == StreamEnd::timed_out && !caught_up_ && !sink_.full()) {
@@ -95,11 +102,10 @@ void ResultStream::set_ending(bool ending) {
   }
 }
 
-void ResultStream::on_vanished(JobId first, std::uint64_t count, const Error& /*why*/) {
+void ResultStream::on_vanished(JobId first, std::uint64_t count, const Error& why) {
   if (options_.selection.ids) {
-    const Error error = unavailable("a job of this stream was refused by the store: it does not exist any more", "store");
-    if (opened_) return refuse(error);
-    return finish(StreamEnd::error, &error);
+    if (opened_) return refuse(why);
+    return finish(StreamEnd::error, &why);
   }
   forget_vanished(first, count);
   if (!open_) return;

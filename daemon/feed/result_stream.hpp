@@ -24,6 +24,8 @@ class ResultStream : public Entry {
   void stop(StreamEnd reason) final;
   void unwatch() override;
   void on_vanished(JobId first, std::uint64_t count, const Error& why) override;
+  /// The record of this job is being dropped.
+  virtual void on_forgotten(const core::FinishedJob& /*job*/) {}
   /// It has this finished job still to hand over, and will ask the store for it.
   [[nodiscard]] virtual bool awaits(const core::FinishedJob& job) const = 0;
 
@@ -45,6 +47,8 @@ class ResultStream : public Entry {
   void refuse(const Error& error);
   void emit(const core::FinishedJob& job) { sink_.result(id(), job, options_.part); }
   void finish(StreamEnd reason, const Error* error = nullptr);
+  /// Ends it: the record of this job was dropped before it was handed over.
+  void finish_forgotten(JobId id);
 
   /// Looks itself up again in a callback of the store: nothing where it has ended meanwhile.
   template <class T, class F>

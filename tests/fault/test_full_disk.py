@@ -134,19 +134,25 @@ def test_full_and_free_again(state, start):
         # Reads work.
         assert client.call("job.get", id=before["id"])["seq"] == before["seq"]
         assert client.call("job.list")["jobs"]
-        assert client.call("daemon.stats")
+        assert client.call("daemon.stats")["store"]["refusing"] == refusal.data["reason"]
         assert client.output(before["id"]) == b"before\n"
         if times == 0:
             # What runs ends, on record. What is queued waits: a start has to be written down first.
             gate.touch()
             for record in client.wait(*running, timeout=60):
                 assert record["exit_code"] == 6, record
-        assert client.error("job.submit", job={"command": ["true"], "env": {"PADDING": "x" * 200_000}}).kind == "unavailable"
+        large = {"command": ["true"], "env": {"PADDING": "x" * 200_000}}
+        refusals = [client.error(method, job=large) for method in ("job.submit", "job.run")]
+        assert [error.kind for error in refusals] == ["unavailable"] * 2
+        assert refusals[0].error == refusals[1].error, "both are told the same"
         filler.free()
         job = until_taken(client)
+        assert "refusing" not in client.call("daemon.stats")["store"]
         for record in client.wait(job, *taken, timeout=60):
             assert record["outcome"] == "succeeded", record
     records = {record["id"]: record for record in client.wait(*running, *taken)}
+    said = [line for line in daemon.log.read_text().splitlines() if " new work" in line]
+    assert ["refuses" in line for line in said] == [True, False, True, False], said
     daemon.restart()
     client = daemon.connect()
     for number, record in records.items():

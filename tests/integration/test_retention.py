@@ -131,3 +131,32 @@ def test_what_somebody_waits_for_stays(start):
     assert [record["stdout"]["data"] for record in records[1:]] == ["0\n", "1\n", "2\n"]
     answer = client.answer(all_of_them)
     assert {record["id"] for record in answer["finished"]} == {slow, *quick} and answer["pending"] == []
+
+
+def test_what_was_dropped_answers_purged(client):
+    job = client.call("job.run", job={"command": ["true"]})["id"]
+    late = {"job.signal": {"id": job, "signal": "TERM"}, "job.input": {"id": job, "data": "x"}, "job.enter": {"job": job, "attempt": 1}}
+    assert {client.error(method, **params).kind for method, params in late.items()} == {"conflict"}, "it has finished"
+    client.call("job.forget", ids=[job])
+    assert {client.error(method, **params).kind for method, params in late.items()} == {"purged"}
+    assert client.error("job.enter", job=job + 1000, attempt=1).kind == "not_found"
+
+
+def test_a_stream_whose_records_are_dropped_says_so(daemon, client):
+    client.call("job.submit_many", template={"task": "echo"}, items=["x" * 3000] * 1500, group="read too late")
+    reader = daemon.connect()
+    asked = reader.post("job.results", group="read too late")
+    until(lambda: client.call("job.wait", group="read too late", timeout=0)["pending"] == [], 20, "all of them to end")
+    client.call("job.forget", group="read too late")
+    stream = reader.answer(asked)["stream"]
+    assert len(reader.rest(stream)) < 1500
+    assert (reader.ends[stream]["reason"], reader.ends[stream]["error"]["data"]["kind"]) == ("error", "purged")
+
+    slow = client.submit(shell=f"while ! test -e {daemon.home}/go; do sleep 0.02; done")
+    quick = client.submit(command=["true"])
+    client.wait(quick)
+    stream = reader.call("job.results", ids=[slow, quick], order="submission")["stream"]
+    client.call("job.forget", ids=[quick])
+    (daemon.home / "go").touch()
+    assert [record["id"] for record in reader.rest(stream)] == [slow]
+    assert reader.ends[stream]["error"]["data"]["kind"] == "purged"
