@@ -104,6 +104,14 @@ JobSpec SpecOptions::build(const std::vector<std::string>& words) const {
   return spec;
 }
 
+JobSpec SpecOptions::build_one(const std::vector<std::string>& words) const {
+  const bool is_message = pool_ && !args_ && words.size() == 1;
+  JobSpec spec = build(is_message ? std::vector<std::string>() : words);
+  if (is_message) spec.args = parse_json(words.front(), "the message");
+  if (args_) spec.args = parse_json(*args_, "--args");
+  return spec;
+}
+
 void SpecOptions::set_times(JobSpec& spec) const {
   spec.timeout = timeout_;
   spec.delay = delay_;

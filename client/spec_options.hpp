@@ -19,6 +19,8 @@ class SpecOptions {
 
   /// The job for `words` (a program with its arguments, empty with --task or --shell).
   [[nodiscard]] JobSpec build(const std::vector<std::string>& words) const;
+  /// The same for one job, with its arguments: those of --args; with --pool the message may stand as the only word.
+  [[nodiscard]] JobSpec build_one(const std::vector<std::string>& words) const;
 
   [[nodiscard]] const std::optional<std::string>& task() const { return task_; }
   [[nodiscard]] const std::optional<std::string>& pool() const { return pool_; }

@@ -37,7 +37,7 @@ class Event : public Action {
     require_no_words(std::span(words).subspan(2));
     Connection connection = connect(target());
     if (action == "wait") {
-      connection.call("event.wait", json::encode_text(protocol::EventWaitRequest{words[1], timeout_}));
+      return wait(connection, words[1]);
     } else {
       connection.call("event." + action, json::encode_text(protocol::NameRequest{words[1]}));
     }
@@ -45,6 +45,16 @@ class Event : public Action {
   }
 
  private:
+  int wait(Connection& connection, const std::string& name) const {
+    try {
+      connection.call("event.wait", json::encode_text(protocol::EventWaitRequest{name, timeout_}));
+    } catch (const RpcError& error) {
+      if (!quiet() || error.kind() != "timed_out") throw;
+      return exit_code::try_again;  // asked again and again, it is not set: no news
+    }
+    return exit_code::success;
+  }
+
   int list() {
     const auto answer = connect(target()).call("event.list", "{}");
     Renderer renderer(form_, event_columns, Renderer::Pace::paged, quiet());

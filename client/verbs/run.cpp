@@ -30,8 +30,7 @@ class Run : public Action {
   }
 
   int run(const std::vector<std::string>& words) override {
-    JobSpec job = spec_.build(words);
-    if (spec_.args()) job.args = parse_json(*spec_.args(), "--args");
+    JobSpec job = spec_.build_one(words);
     if (job.is_program() && !spec_.has_stdin_file() && !no_stdin_ && input_is_forwarded()) {
       // A second attempt reads it again, so it is sent whole.
       if (job.retry.max > 0) {

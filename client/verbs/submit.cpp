@@ -46,11 +46,7 @@ class Submit : public Action {
       if (!words.empty()) throw UsageError("--batch takes its jobs from the file: no program beside it");
       return submit_batch(where);
     }
-    // The message may stand as a word: stint submit --pool NAME JSON.
-    const bool message_word = spec_.pool() && !spec_.args() && words.size() == 1;
-    JobSpec job = spec_.build(message_word ? std::vector<std::string>() : words);
-    if (message_word) job.args = parse_json(words.front(), "the message");
-    if (spec_.args()) job.args = parse_json(*spec_.args(), "--args");
+    JobSpec job = spec_.build_one(words);
     if (stdin_) job.stdin_source.source = StdinSource::Bytes{read_whole(STDIN_FILENO, limits::input_chunk_bytes_max)};
     Connection connection = connect(where);
     print_answer(submit_one(connection, job));

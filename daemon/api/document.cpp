@@ -84,8 +84,8 @@ constexpr std::string_view preface = R"(# The stint protocol, version 1
 <!-- Made from the daemon's method table by the target protocol_doc; a test compares them. Do not edit. -->
 
 A Unix socket carries JSON-RPC 2.0, one message a line of UTF-8. `params` is always an object; an unknown field is an
-error. A line may be a batch (an array), answered by one line. A request without `id` is never answered. Requests take
-effect in the order sent; answers may cross. Half-closing the connection means "no more requests": what is pending is
+error. A line may be a batch (an array), answered by one line. A request without `id` is never answered; without one,
+a method that waits or streams does nothing, but for `job.run`. Requests take effect in the order sent; answers may cross. Half-closing the connection means "no more requests": what is pending is
 answered, streams run to their end, then the connection closes.
 
 Times are seconds since the epoch, durations seconds, sizes bytes. Bounds stand in `daemon.info`.

@@ -138,7 +138,8 @@ constexpr std::array table{
     method<ChannelGetRequest, on_channel_get>(
         "channel.get", mutates | waits,
         "Takes items from the head; waits while there is none, in the order of the calls. What cannot be handed over, because "
-        "nobody is there any more, goes back to where it lay. `timed_out` where nothing came in time.",
+        "nobody is there any more, goes back to where it lay; what was sent to a connection that ended before it was read is "
+        "gone. `timed_out` where nothing came in time.",
         "", answer_schema<ChannelGetAnswer>),
     method<NameRequest, on_channel_close>("channel.close", mutates,
                                           "Nothing more can be put. What is in it can still be taken; then a get answers "

@@ -15,6 +15,8 @@ def test_pool(cli, client):
     assert client.wait(job)[0]["result"]["A"] == "1"
     assert client.wait(int(cli.out("submit", "--pool", "work", "--args", "[1]")))[0]["result"] == [1]
     assert client.wait(int(cli.out("submit", "--pool", "work")))[0]["outcome"] == "succeeded"
+    assert json.loads(cli.out("run", "--pool", "work", '{"a": 1}')) == {"a": 1}
+    assert json.loads(cli.out("run", "--pool", "work", "--args", "[1]")) == [1]
     assert sorted(cli.out("map", "--pool", "work", ":::", "1", "2", "three").split()) == ['"three"', "1", "2"]
     assert cli.out("map", "-k", "--pool", "work", "--args", '{"x": "{}"}', ":::", "a", "b").split("\n") == ['{"x":"a"}', '{"x":"b"}', ""]
     done = cli("run", "--pool", "work", "--args", '{"do": "say", "text": "hello\\n"}')

@@ -35,6 +35,7 @@ def test_channel_words(cli):
 
 def test_event(cli, client):
     assert "not set" in cli.fails(75, "event", "wait", "go", "--timeout", "0")
+    assert cli.fails(75, "event", "wait", "go", "--timeout", "0", "-q") == ""
     waits = cli.begin("event", "wait", "go")
     until(lambda: client.call("event.list")["events"])
     assert cli.out("event", "list", "--format", "{name} {set} {waiting}") == "go false 1\n"
