@@ -21,8 +21,11 @@ class HandStore final : public db::Store {
  public:
   db::Recovered recover() override { return {}; }
   void on_failure(std::function<void(const std::string&)>) override {}
-  void on_commit(CommitCallback) override {}
+  void on_commit(CommitCallback callback) override { committed_ = std::move(callback); }
+  /// All that it was given is on disk.
+  void commit() { committed_({{}, newest_, {}, true}); }
   void persist(core::Persist facts) override {
+    newest_ = std::max(newest_, facts.number);
     for (auto& fact : facts.facts) {
       if (auto* finish = std::get_if<core::FinishFact>(&fact)) by_seq_[finish->job->seq] = finish->job;
       if (auto* forget = std::get_if<core::ForgetFact>(&fact)) {
@@ -101,6 +104,8 @@ class HandStore final : public db::Store {
   int pages = 0;  ///< result pages that were asked for
 
  private:
+  CommitCallback committed_;
+  core::PersistNumber newest_ = 0;
   std::map<Seq, core::FinishedPtr> by_seq_;
   std::set<JobId> forgotten_;
   std::deque<std::function<void()>> queue_;
