@@ -190,7 +190,7 @@ bool Feed::cancel(StreamId id) {
 
 void Feed::refuse(StreamId id, const Error& error) {
   const Hub::Turn turn(state_->hub);
-  if (Entry* const entry = state_->hub.find(id)) entry->refuse(error);
+  if (Entry* const entry = state_->hub.find(id)) entry->fail(error);
 }
 
 void Feed::drop(StreamId id) {

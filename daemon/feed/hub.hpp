@@ -50,7 +50,7 @@ class Entry : public Watcher {
   /// Ends it with a word to whoever opened it: cancelled, timed_out, draining.
   virtual void stop(StreamEnd reason) = 0;
   /// Of a call that waits for jobs or is held: it is answered with this error, by whoever holds it.
-  virtual void refuse(const Error& /*error*/) {}
+  virtual void fail(const Error& /*error*/) {}
   /// Takes it out of the indexes that it is in.
   virtual void unwatch() = 0;
 

@@ -24,7 +24,7 @@ class JobWait final : public Entry {
   void on_finished(const core::FinishedPtr& job) override { answer(job, nullptr); }
   void on_vanished(JobId, std::uint64_t, const Error& why) override { answer(nullptr, &why); }
   void stop(StreamEnd reason) override;
-  void refuse(const Error& error) override { answer(nullptr, &error); }
+  void fail(const Error& error) override { answer(nullptr, &error); }
   void unwatch() override { hub_.by_job.remove(job_, this); }
 
  private:
@@ -72,7 +72,7 @@ class HeldCall final : public Entry {
     why_ = reason;
     hub_.retire(*this);
   }
-  void refuse(const Error&) override { serve(); }
+  void fail(const Error&) override { serve(); }
   void unwatch() override {
     if (const auto left = std::exchange(left_, nullptr)) left(why_);
   }
@@ -95,7 +95,7 @@ class WaitCall final : public Entry, public Sink {
   void on_finished(const core::FinishedPtr&) override {}
   void on_vanished(JobId, std::uint64_t, const Error&) override {}
   void stop(StreamEnd reason) override;
-  void refuse(const Error& error) override { answer(error); }
+  void fail(const Error& error) override { answer(error); }
   void unwatch() override;
 
   // Sink

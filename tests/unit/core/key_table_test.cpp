@@ -14,7 +14,7 @@ TEST(KeyTable, AKeyGoesWithTheLastJobOfItsCall) {
   KeyTable keys;
   keys.add(call(10, 3, "many"), 0);
   keys.add(call(13, 1, "one"), 0);
-  for (const JobId id : {9, 10, 12, 12, 10, 14}) keys.forget(id);  // of others, and told twice
+  for (const JobId id : {9U, 10U, 12U, 12U, 10U, 14U}) keys.forget(id);  // of others, and told twice
   ASSERT_NE(keys.find(1000, "many"), nullptr);
   EXPECT_EQ(keys.find(1000, "many")->first, 10U);
   keys.forget(11);
