@@ -2,11 +2,16 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "common/slot_file.hpp"
@@ -35,12 +40,36 @@ void make_private_directory(const fs::path& path) {
   }
 }
 
+/// Whoever has just died may have been about to start a process, which has the lock too until it is another program.
+constexpr std::chrono::milliseconds dying_holder_patience{1'000};
+constexpr std::chrono::milliseconds lock_step{10};
+
 std::string read_holder(int fd) {
   std::array<char, 4096> text{};
   const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
   std::string holder(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
   if (const auto end = holder.find('\n'); end != std::string::npos) holder.resize(end);
   return holder;
+}
+
+bool is_served(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return false;
+  path.copy(address.sun_path, path.size());
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return socket && (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN);
+}
+
+/// False where a daemon has it; that is known as soon as its socket is served. Throws StateDirError where it cannot be locked.
+bool lock(int file, const fs::path& path) {
+  const auto deadline = std::chrono::steady_clock::now() + dying_holder_patience;
+  while (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) throw StateDirError("cannot lock " + path.string() + ": " + why());
+    if (is_served(read_holder(file)) || std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(lock_step);
+  }
+  return true;
 }
 
 /// True where the file has the id of this boot.
@@ -56,8 +85,7 @@ StateDir::StateDir(fs::path path, const fs::path& socket_path) : path_(std::move
   const fs::path lock_path = path_ / "lock";
   lock_.reset(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock_) throw StateDirError("cannot open " + lock_path.string() + ": " + why());
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) throw StateDirError("cannot lock " + lock_path.string() + ": " + why());
+  if (!lock(lock_.get(), lock_path)) {
     const std::string holder = read_holder(lock_.get());
     throw StateDirTaken("a daemon is running in " + path_.string() + " already; its socket is " +
                         (holder.empty() ? "not known yet" : holder) +

@@ -1,8 +1,8 @@
 // The state directory: made if missing, checked to be ours, and held by a lock while a daemon lives in it.
 //
 // The lock file names the socket of its holder, so that whoever finds the directory taken can say where to connect.
-// The kernel drops the lock when the holder dies: no pid and no clock decides. It also tells whether the machine was
-// restarted since the last daemon that recovered here. Throws StateDirError.
+// The kernel drops the lock when the holder dies, and what it had just forked with it: no pid decides, and no clock. It also
+// tells whether the machine was restarted since the last daemon that recovered here. Throws StateDirError.
 #pragma once
 
 #include <filesystem>

@@ -45,7 +45,9 @@ def test_completion_order_on_six_slots(client, kind):
         finished.append(record["finished_at"])
     assert client.ends[stream]["reason"] == "complete"
     assert sorted(order) == list(range(10))
-    assert finished == sorted(finished), f"sorted by the moment at which they ended: {order}, {finished}"
+    # Two that end at the same moment may be on two runners, each of which tells of its own.
+    crossed = [earlier - later for earlier, later in zip(finished, finished[1:]) if earlier > later]
+    assert max(crossed, default=0) < 0.01, f"sorted by the moment at which they ended: {order}, {finished}"
     late = [at - ends[k] * unit for k, at in zip(order, arrived)]
     assert -0.02 <= min(late) and max(late) < seconds(0.2), f"each arrives when its job ends: {order}, {arrived}"
     # Only a machine that stood still for longer than what lies between two ends can change their order.

@@ -89,10 +89,10 @@ def test_input_goes_on(own, cli):
 
 def test_followed_output_and_wait(own, cli, tmp_path):
     number = int(cli.out("submit", "--shell", held("go", "seq 3000", "seq 3001 6000; exit 5")))
-    follower = cli.begin("output", "-f", "--exit-status", number)
     waiter = cli.begin("wait", number)
+    until_streams(own, 1)
+    follower = cli.begin("output", "-f", "--exit-status", number)
     seen = read_until(follower, b"\n3000\n")
-    until_streams(own, 2)
     own.restart()
     read_until(follower, b"was restarted", stream="stderr")
     (tmp_path / "go").touch()

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <fstream>
+#include <memory>
+#include <thread>
 
 namespace stint {
 namespace {
@@ -48,6 +51,17 @@ TEST_F(StateDirTest, ASecondDaemonIsToldTheSocketOfTheFirst) {
     }
   }
   EXPECT_NO_THROW(StateDir(path, "/run/third.sock"));
+}
+
+TEST_F(StateDirTest, ALockThatIsGivenUpInAMomentIsWaitedFor) {
+  const fs::path path = base_ / "state";
+  auto first = std::make_unique<StateDir>(path, "/run/first.sock");
+  std::thread dying([&first] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    first.reset();
+  });
+  EXPECT_NO_THROW(StateDir(path, "/run/second.sock"));
+  dying.join();
 }
 
 TEST_F(StateDirTest, AFileOrALinkInItsPlaceIsRefused) {
