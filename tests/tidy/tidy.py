@@ -57,6 +57,7 @@ FORBIDDEN = [
 # What may stand where it does, and why.
 EXCEPTIONS = {
     ("common/process_tree.cpp", "nanosleep"): "kill_trees scans until nothing is left: /proc has no event to wait for",
+    ("daemon/state_dir.cpp", "sleep_for"): "flock waits for ever or not at all: a lock that somebody may be about to give up is tried again",
     ("daemon/tasks/name_lookup.cpp", ".detach()"): "getaddrinfo cannot be interrupted, and a daemon must not wait for it to end",
 }
 
