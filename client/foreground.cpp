@@ -100,7 +100,7 @@ int Foreground::follow_to_end() {
   while (!done()) {
     try {
       std::vector<pollfd> others{{interrupts_.fd(), POLLIN, 0}};
-      const bool may_read = input_open_ && !input_pending_;
+      const bool may_read = input_open_ && !unanswered_input_;
       if (may_read) others.push_back({STDIN_FILENO, POLLIN, 0});
       session_.connection.pump(others);
       handle_signals();
@@ -118,12 +118,7 @@ void Foreground::recover() {
   } catch (const Failure& failure) {
     throw Failure(failure.code(), std::string(failure.what()) + " (it was job " + std::to_string(id_) + ")");
   }
-  if (input_pending_ && input_open_) {
-    input_cut_ = true;
-    note("the connection broke while standard input was handed over: the job gets no more of it");
-  }
-  // The end of the input can be told twice; what came before it cannot.
-  if (input_pending_) send_input({}, true);
+  if (unanswered_input_) post_input(true);
   open_streams();
   ask_for_end();
 }
@@ -183,24 +178,38 @@ void Foreground::read_input() {
   send_input({buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0}, got <= 0);
 }
 
-void Foreground::send_input(std::string_view bytes, bool end) {
+void Foreground::send_input(std::string bytes, bool end) {
+  if (end) input_open_ = false;
+  unanswered_input_ = InputPiece{std::move(bytes), end, input_offset_};
+  post_input(false);
+}
+
+void Foreground::post_input(bool again) {
+  const InputPiece& piece = *unanswered_input_;
   protocol::InputRequest request;
   request.id = id_;
-  request.end = end;
-  if (json::is_utf8(bytes) && bytes.find('\0') == std::string_view::npos) {
-    request.data = bytes;
+  request.end = piece.end;
+  if (again) request.offset = piece.offset;
+  if (json::is_utf8(piece.bytes) && piece.bytes.find('\0') == std::string_view::npos) {
+    request.data = piece.bytes;
   } else {
-    request.data = base64_encode(bytes);
+    request.data = base64_encode(piece.bytes);
     request.encoding = Encoding::base64;
   }
-  input_pending_ = true;
-  if (end) input_open_ = false;
   session_.connection.request(
-      "job.input", json::encode_text(request), [this](const nlohmann::json&) { input_pending_ = false; },
-      [this](const RpcError&) {
-        // It has closed its standard input, or has ended: nobody is left to read more.
-        input_pending_ = false;
+      "job.input", json::encode_text(request),
+      [this](const nlohmann::json&) {
+        input_offset_ += unanswered_input_->bytes.size();
+        unanswered_input_.reset();
+      },
+      [this](const RpcError& error) {
+        if (error.kind() == "draining") return;  // the next daemon gets it again
+        unanswered_input_.reset();
         input_open_ = false;
+        // It has closed its standard input, or has ended: nobody is left to read more.
+        if (error.kind() == "conflict" || error.kind() == "not_found" || error.kind() == "purged") return;
+        input_cut_ = true;
+        note(std::string("the job gets no more of standard input: ") + error.what());
       });
 }
 

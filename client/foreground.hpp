@@ -43,7 +43,9 @@ class Foreground {
   [[noreturn]] void refuse(const RpcError& error) const;
   void on_chunk(StreamName name, const nlohmann::json& chunk);
   void read_input();
-  void send_input(std::string_view bytes, bool end);
+  void send_input(std::string bytes, bool end);
+  /// `again`: it may have come already.
+  void post_input(bool again);
   void handle_signals();
   void handle_signal(int signal);
   void on_interrupt();
@@ -60,8 +62,9 @@ class Foreground {
   JobId id_ = 0;
   std::array<Stream, 2> streams_;
   bool input_open_ = false;
-  bool input_pending_ = false;  // a chunk has not been answered
-  bool input_cut_ = false;      // the job may have got less than there was
+  std::optional<InputPiece> unanswered_input_;
+  std::uint64_t input_offset_ = 0;  // of that piece, or of the next
+  bool input_cut_ = false;          // the job may have got less than there was
   std::optional<nlohmann::json> record_;
 };
 

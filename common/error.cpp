@@ -49,6 +49,8 @@ Error unavailable(std::string message, std::string reason) {
   return error;
 }
 
+Error shutting_down() { return {ErrorKind::draining, "the daemon is shutting down"}; }
+
 Error limit_exceeded(std::string message, std::string limit, std::uint64_t value, std::string setting) {
   Error error(ErrorKind::limit_exceeded, std::move(message));
   error.limit = std::move(limit);

@@ -65,6 +65,8 @@ class Error : public std::exception {
 [[nodiscard]] Error invalid_params(std::string field, std::string expected);
 /// `unavailable` with its reason.
 [[nodiscard]] Error unavailable(std::string message, std::string reason);
+/// `draining`, to a call that waits while the daemon goes.
+[[nodiscard]] Error shutting_down();
 /// `limit_exceeded`: bound `limit` is `value`; `setting` is the key that changes it, empty where none does.
 [[nodiscard]] Error limit_exceeded(std::string message, std::string limit, std::uint64_t value, std::string setting = {});
 

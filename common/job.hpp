@@ -88,6 +88,13 @@ struct StdinSource {
   bool operator==(const StdinSource&) const = default;
 };
 
+/// A piece of a streamed standard input.
+struct InputPiece {
+  std::string bytes;
+  bool end = false;                     ///< nothing follows it
+  std::optional<std::uint64_t> offset;  ///< of the first byte in all that the job is fed; without: behind what it was fed before
+};
+
 /// Where a program writes. On the wire: `"capture"`, `"null"`, `{"file": path, "append": bool}`; stderr also `"stdout"`.
 struct OutputTarget {
   struct Capture {

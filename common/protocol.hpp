@@ -252,11 +252,17 @@ struct InputRequest {
   JobId id = 0;
   std::string data;
   Encoding encoding = Encoding::utf8;
+  std::optional<std::uint64_t> offset;
   bool end = false;
   static constexpr auto fields() {
-    return std::tuple{required("id", &InputRequest::id, "the job", id_range), optional("data", &InputRequest::data, "the bytes"),
-                      optional("encoding", &InputRequest::encoding, "how they are written in `data`"),
-                      optional("end", &InputRequest::end, "close its standard input after them")};
+    return std::tuple{
+        required("id", &InputRequest::id, "the job", id_range), optional("data", &InputRequest::data, "the bytes"),
+        optional("offset", &InputRequest::offset,
+                 "of the first byte in all that the job is fed: what it was fed before is passed over, so a call that "
+                 "was not answered can be made again; default: behind what it was fed before",
+                 size_range),
+        optional("encoding", &InputRequest::encoding, "how they are written in `data`"),
+        optional("end", &InputRequest::end, "close its standard input after them")};
   }
 };
 

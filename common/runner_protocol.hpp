@@ -39,13 +39,18 @@ struct Hello {
   }
 };
 
+/// Which later fields a runner understands: those of its revision and of all before. 1: FeedInput::offset.
+inline constexpr std::uint32_t runner_revision = 1;
+
 /// Runner to daemon: all that it had from before has been told.
 struct Welcome {
   static constexpr FrameKind kind = FrameKind::welcome;
   std::int32_t pid = 0;
+  std::optional<std::uint32_t> revision;  ///< runner_revision of its build; without: 0
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
     f(s.pid);
+    f.later(s.revision);
   }
 };
 
@@ -240,9 +245,11 @@ struct FeedInput {
   Run run;
   std::string bytes;
   bool end = false;
+  std::optional<std::uint64_t> offset;  ///< as InputPiece::offset
   template <class Self, class Fields>
   static void each(Self& s, Fields& f) {
     f(s.question, s.run, s.bytes, s.end);
+    f.later(s.offset);
   }
 };
 

@@ -1,9 +1,11 @@
 // What the frames between the daemon and its workers are made of: kinds, fields, and their bytes.
 //
-// Compact and binary, host byte order (both ends run on one machine and come from one build); each frame has one field
-// list that both encodes and decodes. Nothing that is read is trusted: every length and every choice is checked, and a
-// frame that is short, long or unknown throws Error `internal_error`. Values only, any thread. The frames themselves are those of
-// runner_protocol.hpp, pool_protocol.hpp and zygote_protocol.hpp; how they become packets is packet_link.hpp's business.
+// Compact and binary, host byte order (both ends run on one machine); each frame has one field list that both encodes and
+// decodes. A runner can be of an earlier build than its daemon, never of a later one: fields that have come since are the last of
+// their frame (`later`), and go only to who understands them (Welcome). Nothing that is read is trusted: every length and every
+// choice is checked, and a frame that is short, long or unknown throws Error `internal_error`. Values only, any thread. The
+// frames themselves are those of runner_protocol.hpp, pool_protocol.hpp and zygote_protocol.hpp; how they become packets is
+// packet_link.hpp's business.
 #pragma once
 
 #include <cstdint>
@@ -71,6 +73,11 @@ class Encoder {
   void choice(const E& value, E) {
     put(static_cast<std::uint8_t>(value));
   }
+  /// The last field, which earlier builds do not have: nothing is written where it has no value.
+  template <class T>
+  void later(const std::optional<T>& value) {
+    if (value) put(*value);
+  }
 
  private:
   template <class T>
@@ -118,6 +125,11 @@ class Decoder {
     get(raw);
     if (raw > static_cast<std::uint8_t>(last)) throw malformed();
     value = static_cast<E>(raw);
+  }
+  template <class T>
+  void later(std::optional<T>& value) {
+    value.reset();
+    if (!rest_.empty()) get(value.emplace());
   }
   /// To be called when all fields are read: bytes left over are as wrong as bytes missing.
   void finish() const {

@@ -107,7 +107,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void end_wait(std::uint64_t call) override { scheduler_.on_wait_over(call); }
   void connection_gone(std::uint64_t connection) override;
   void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) override;
-  void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) override;
+  void write_input(JobId id, InputPiece piece, std::function<void(std::optional<Error>)> done) override;
   void read_output(OutputQuestion question, std::function<void(std::optional<Error>, api::OutputPiece)> done) override;
   core::PersistNumber set_pool(PoolSpec spec, std::shared_ptr<const core::User> user) override;
   core::PersistNumber remove_pool(const std::string& name) override;
@@ -151,7 +151,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void look_for_idle();
   void park(JobId id, std::function<void()> again);
   void wake(JobId id);
-  void take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, std::string bytes, bool end, InputDone done);
+  void take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, InputPiece piece, InputDone done);
   void read_unfinished(const core::Job& job, const std::shared_ptr<const JobSpec>& spec, OutputQuestion question,
                        OutputDone done);
   void read_live(const core::Job& job, OutputQuestion question, OutputDone done);

@@ -25,7 +25,7 @@ void Engine::signal(JobId id, int number, std::function<void(std::optional<Error
   }
 }
 
-void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) {
+void Engine::write_input(JobId id, InputPiece piece, InputDone done) {
   const core::Job* job = scheduler_.find(id);
   if (job == nullptr || job->is_finished()) {
     store_.get({id}, [id, done = std::move(done), here = job != nullptr](const std::vector<db::Found>& found) {
@@ -34,17 +34,17 @@ void Engine::write_input(JobId id, std::string bytes, bool end, InputDone done) 
     return;
   }
   if (!job->spec) {  // it stands deep in a line
-    store_.load({id}, [this, id, end, bytes = std::move(bytes), done = std::move(done)](const auto& loaded) mutable {
-      take_input(id, loaded.front().spec, std::move(bytes), end, std::move(done));
+    store_.load({id}, [this, id, piece = std::move(piece), done = std::move(done)](const auto& loaded) mutable {
+      take_input(id, loaded.front().spec, std::move(piece), std::move(done));
     });
     return;
   }
-  take_input(id, job->spec, std::move(bytes), end, std::move(done));
+  take_input(id, job->spec, std::move(piece), std::move(done));
 }
 
-void Engine::take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, std::string bytes, bool end, InputDone done) {
+void Engine::take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, InputPiece piece, InputDone done) {
   const core::Job* job = scheduler_.find(id);
-  if (job == nullptr || job->is_finished()) return write_input(id, std::move(bytes), end, std::move(done));
+  if (job == nullptr || job->is_finished()) return write_input(id, std::move(piece), std::move(done));
   if (!spec->stdin_source.is_stream()) {
     done(Error(ErrorKind::conflict, "the job's standard input is not a stream: submit it with \"stdin\": \"stream\""));
     return;
@@ -52,19 +52,19 @@ void Engine::take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, st
   const auto parked = parked_.find(id);
   if (!begin_of(*job)) {
     const std::size_t held = parked == parked_.end() ? 0 : parked->second.input_bytes;
-    if (held > 0 && held + bytes.size() > parked_input_bytes_max) {
+    if (held > 0 && held + piece.bytes.size() > parked_input_bytes_max) {
       done(limit_exceeded("the job has not started and holds as much input as it may", "parked_input_bytes_max",
                           parked_input_bytes_max));
       return;
     }
-    const std::size_t size = bytes.size();
-    park(id, [this, id, end, bytes = std::move(bytes), done = std::move(done)]() mutable {
-      write_input(id, std::move(bytes), end, std::move(done));
+    const std::size_t size = piece.bytes.size();
+    park(id, [this, id, piece = std::move(piece), done = std::move(done)]() mutable {
+      write_input(id, std::move(piece), std::move(done));
     });
     parked_[id].input_bytes += size;
     return;
   }
-  executor_of(job->lane).write_input(id, job->attempt, std::move(bytes), end, std::move(done));
+  executor_of(job->lane).write_input(id, job->attempt, std::move(piece), std::move(done));
 }
 
 void Engine::park(JobId id, std::function<void()> again) { parked_[id].again.push_back(std::move(again)); }

@@ -49,7 +49,7 @@ void Engine::acquire(core::Acquire what, std::optional<Duration> timeout, Acquir
     scheduler_.on_call_left(call, wall_now(), effects_);
     settle();
     if (!waiting || why == StreamEnd::cancelled) return;
-    if (why == StreamEnd::draining) return waiting.mapped()(Error(ErrorKind::draining, "the daemon is shutting down"), 0);
+    if (why == StreamEnd::draining) return waiting.mapped()(shutting_down(), 0);
     if (had_it) return waiting.mapped()(unavailable("the store could not record the lease in time: it has no room", "store"), 0);
     waiting.mapped()(Error(ErrorKind::timed_out, "the timeout has passed, and '" + name + "' is not free"), 0);
   };

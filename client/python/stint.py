@@ -593,12 +593,13 @@ os.register_at_fork(before=lambda: _unnamed.clear(), after_in_child=_after_fork)
 
 # ----------------------------------------------------------------------------------------------------------- client
 
-# Calls that may not be sent twice unless they carry a key; every other one reads, or sets what it says, or gives back a lease: the
-# number of a lease is never given again.
+# Calls that may not be sent twice unless they carry a key (job.input: an offset); every other one reads, or sets what it says, or
+# gives back a lease: the number of a lease is never given again.
 _ONCE = frozenset(["job.submit", "job.submit_many", "job.run", "job.rerun", "job.input", "job.signal", "channel.put", "channel.get",
                    "daemon.shutdown"])
-# Calls that a daemon on its way down cuts short. They have changed nothing then, but for job.run, which has submitted.
-_WAITS = frozenset(["job.wait", "job.run", "event.wait", "lock.acquire", "semaphore.acquire", "channel.put", "channel.get"])
+# Calls that a daemon on its way down cuts short. They have changed nothing then, but for job.run, which has submitted, and job.input.
+_WAITS = frozenset(["job.wait", "job.run", "job.input", "event.wait", "lock.acquire", "semaphore.acquire", "channel.put", "channel.get"])
+_WAITS_HAVING_ACTED = frozenset(["job.run", "job.input"])
 _STREAMS = frozenset(["job.results", "feed.subscribe"])
 
 
@@ -757,7 +758,7 @@ class Client:
     def call(self, method: str, /, **params: Json) -> Json:
         """One call of the protocol; raises the RpcError of its kind. When the connection breaks it is made again, unless that could
         do something twice: then ConnectionLost says that nobody knows."""
-        again = method not in _ONCE or _has_key(method, params)
+        again = method not in _ONCE or _once_anyway(method, params)
         deadline = _deadline(params)
         while True:
             link = self._live()
@@ -773,7 +774,7 @@ class Client:
                     raise
             except Draining:
                 # A daemon that only drains says it to those who submit, at once, and again.
-                if method not in _WAITS or method == "job.run" and not again or not self._went_away(link):
+                if method not in _WAITS or method in _WAITS_HAVING_ACTED and not again or not self._went_away(link):
                     raise
             except RpcError:
                 raise
@@ -1048,7 +1049,10 @@ def _in_time(params: Dict[str, Any], deadline: Optional[float]) -> Dict[str, Any
     return params if deadline is None else {**params, "timeout": max(0.0, deadline - time.monotonic())}
 
 
-def _has_key(method: str, params: Dict[str, Any]) -> bool:
+def _once_anyway(method: str, params: Dict[str, Any]) -> bool:
+    """Whether the call itself says what would be twice."""
+    if method == "job.input":
+        return params.get("offset") is not None
     return bool(params.get("key") or isinstance(params.get("job"), dict) and params["job"].get("key"))
 
 
@@ -2864,7 +2868,7 @@ class _AioClient:
     # ---- calls
     async def call(self, method: str, /, **params: Json) -> Json:
         """One call of the protocol; as Client.call it is made again when the connection breaks, unless that could do it twice."""
-        again = method not in _ONCE or _has_key(method, params)
+        again = method not in _ONCE or _once_anyway(method, params)
         deadline = _deadline(params)
         while True:
             await self._live()
@@ -2876,7 +2880,7 @@ class _AioClient:
                 if not again or self._closed:
                     raise
             except Draining:
-                if method not in _WAITS or method == "job.run" and not again or self._reading is None:
+                if method not in _WAITS or method in _WAITS_HAVING_ACTED and not again or self._reading is None:
                     raise
                 done, _ = await asyncio.wait([self._reading], timeout=1)
                 if not done:

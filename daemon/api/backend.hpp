@@ -88,7 +88,7 @@ class Backend {
   /// What belonged to this connection is given back.
   virtual void connection_gone(std::uint64_t connection) = 0;
   virtual void signal(JobId id, int signal, std::function<void(std::optional<Error>)> done) = 0;
-  virtual void write_input(JobId id, std::string bytes, bool end, std::function<void(std::optional<Error>)> done) = 0;
+  virtual void write_input(JobId id, InputPiece piece, std::function<void(std::optional<Error>)> done) = 0;
 
   /// Output of a job in any state; `wait` as in exec::OutputQuery: that of an attempt that has not begun is waited for too.
   /// `attempt` 0 is the newest. Errors: `not_found`, `purged`, `conflict` (not captured).

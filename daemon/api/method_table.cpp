@@ -82,8 +82,11 @@ constexpr std::array table{
         "Where the job runs again the stream goes on with the next attempt, from offset 0. `purged` where "
         "the file that held it is gone, or holds less than was kept.",
         "", answer_schema<OutputChunk>),
-    method<InputRequest, on_input>("job.input", mutates, "Feeds a job with `stdin: \"stream\"`; answered when the job has room.",
-                                   "`{}`"),
+    method<InputRequest, on_input>(
+        "job.input", mutates,
+        "Feeds a job with `stdin: \"stream\"`; answered when the job has room. What was not answered when the "
+        "connection or the daemon went may have come or not: sent again with its `offset`, it comes once.",
+        "`{}`"),
 
     method<CancelRequest, on_cancel>(
         "job.cancel", mutates,

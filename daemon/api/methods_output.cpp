@@ -168,13 +168,14 @@ Reply on_input(Context& context, protocol::InputRequest&& request) {
   }
   if (const auto* const job = context.backend.scheduler().find(request.id)) context.require_owner(job->user->uid, request.id);
   const Ticket ticket = context.defer();
-  context.backend.write_input(request.id, std::move(bytes), request.end, [ticket](const std::optional<Error>& error) {
-    if (error) {
-      ticket.error(*error);
-    } else {
-      ticket.result("{}");
-    }
-  });
+  context.backend.write_input(request.id, {std::move(bytes), request.end, request.offset},
+                              [ticket](const std::optional<Error>& error) {
+                                if (error) {
+                                  ticket.error(*error);
+                                } else {
+                                  ticket.result("{}");
+                                }
+                              });
   return Reply::later();
 }
 

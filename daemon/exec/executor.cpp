@@ -8,7 +8,7 @@ Error not_a_program() { return {ErrorKind::conflict, "the job is no program of i
 }  // namespace
 
 void Executor::signal(JobId, Attempt, int, DoneCallback done) { done(not_a_program()); }
-void Executor::write_input(JobId, Attempt, std::string, bool, DoneCallback done) { done(not_a_program()); }
+void Executor::write_input(JobId, Attempt, InputPiece, DoneCallback done) { done(not_a_program()); }
 void Executor::read_output(OutputQuery, OutputCallback done) { done(not_a_program(), {}); }
 
 }  // namespace stint::exec

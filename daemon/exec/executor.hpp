@@ -99,7 +99,7 @@ class Executor {
   // For programs only; others answer `conflict`.
   virtual void signal(JobId id, Attempt attempt, int signal, DoneCallback done);
   /// `done` when the program's pipe or the bounded buffer before it has taken the bytes: this is the back-pressure.
-  virtual void write_input(JobId id, Attempt attempt, std::string bytes, bool end, DoneCallback done);
+  virtual void write_input(JobId id, Attempt attempt, InputPiece piece, DoneCallback done);
   virtual void read_output(OutputQuery query, OutputCallback done);
 };
 

@@ -190,7 +190,7 @@ void ProcessExecutor::add_link(Worker worker, bool taken_over) {
   const std::string name = worker.name;
   RunnerLink::Listener& listener = *this;
   auto link = std::make_unique<RunnerLink>(io_, std::move(worker), taken_over, hello_, listener);
-  if (closing_ && !taken_over) link->close();
+  if (closing_ && !taken_over) link->close(shutting_down());
   runners_.emplace(name, std::move(link));
   workers_.on_death(name, [this](const WorkerDeath& death) { on_runner_died(death); });
 }
@@ -315,14 +315,14 @@ void ProcessExecutor::signal(JobId id, Attempt attempt, int signal, DoneCallback
   const Run run{id, attempt};
   if (RunnerLink* link = runner_of(run)) return link->signal(run, signal, std::move(done));
   if (defer(run, [=, this] { this->signal(id, attempt, signal, done); })) return;
-  done(not_running());
+  done(closing_ ? shutting_down() : not_running());
 }
 
-void ProcessExecutor::write_input(JobId id, Attempt attempt, std::string bytes, bool end, DoneCallback done) {
+void ProcessExecutor::write_input(JobId id, Attempt attempt, InputPiece piece, DoneCallback done) {
   const Run run{id, attempt};
-  if (RunnerLink* link = runner_of(run)) return link->write_input(run, std::move(bytes), end, std::move(done));
-  if (defer(run, [=, this] { write_input(id, attempt, bytes, end, done); })) return;
-  done(not_running());
+  if (RunnerLink* link = runner_of(run)) return link->write_input(run, std::move(piece), std::move(done));
+  if (defer(run, [=, this] { write_input(id, attempt, piece, done); })) return;
+  done(closing_ ? shutting_down() : not_running());
 }
 
 void ProcessExecutor::read_output(OutputQuery query, OutputCallback done) {
@@ -411,7 +411,7 @@ void ProcessExecutor::on_runner_died(const WorkerDeath& death) {
   if (found.empty()) return;
   RunnerLink& link = *found.mapped();
   const bool lived = std::chrono::steady_clock::now() - link.since() >= retry_pause;
-  link.close();
+  link.close(runner_lost());
   if (options_.log && !closing_) options_.log(death.name + " " + describe(death) + "; another runner takes its place");
   std::set<Run> runs = take_expected_of(death.name);
   std::set<Run> unrecorded;
@@ -484,6 +484,7 @@ void ProcessExecutor::detach(std::function<void()> done) {
   expected_.clear();
   recovered_ = {};
   std::erase_if(waiting_, [](const Order& order) { return order.spec->durable; });
+  closing_ = true;  // what was asked for meanwhile is for the next daemon, too
   make_deferred_calls();
   close(std::move(done));
 }
@@ -494,14 +495,14 @@ void ProcessExecutor::leave(const std::string& name) {
   RunnerLink& link = *found.mapped();
   std::erase_if(placed_, [&link](const auto& entry) { return entry.second.link == &link; });
   workers_.release(name);
-  link.close();
+  link.close(shutting_down());
   left_.push_back(std::move(found.mapped()));
 }
 
 void ProcessExecutor::finish_if_closed() {
   if (!closing_ || !expected_.empty()) return;
   if (std::any_of(placed_.begin(), placed_.end(), [](const auto& entry) { return !entry.second.ended; })) return;
-  for (const auto& [name, link] : runners_) link->close();
+  for (const auto& [name, link] : runners_) link->close(shutting_down());
   if (!runners_.empty() || spawning_ > 0) return;
   if (auto closed = std::exchange(closed_, {})) boost::asio::post(io_, std::move(closed));
 }

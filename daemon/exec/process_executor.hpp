@@ -57,7 +57,7 @@ class ProcessExecutor final : public Executor, private RunnerLink::Listener {
   void detach(std::function<void()> done) override;
   bool await_recovery(JobId id, Attempt attempt, std::function<void()> call) override;
   void signal(JobId id, Attempt attempt, int signal, DoneCallback done) override;
-  void write_input(JobId id, Attempt attempt, std::string bytes, bool end, DoneCallback done) override;
+  void write_input(JobId id, Attempt attempt, InputPiece piece, DoneCallback done) override;
   void read_output(OutputQuery query, OutputCallback done) override;
 
   /// Runners that take starts now.

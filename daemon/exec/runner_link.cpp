@@ -7,16 +7,19 @@ namespace stint::exec {
 
 using worker::FrameKind;
 
+Error runner_lost() { return unavailable("the job's runner has ended, or the connection to it", "runner_lost"); }
+
 RunnerLink::RunnerLink(boost::asio::io_context& io, Worker worker, bool taken_over, const worker::Hello& hello,
                        Listener& listener)
     : name_(std::move(worker.name)),
       listener_(listener),
       answered_(!taken_over),
+      revision_(taken_over ? 0 : worker::runner_revision),
       socket_(
           io, std::move(worker.socket), [this](const worker::FrameView& frame) { on_frame(frame); },
           [this] {
             listener_.on_runner_lost(*this);
-            fail_questions();
+            fail_questions(runner_lost());
           }) {
   socket_.set_epoch(hello.epoch);
   socket_.post(hello);
@@ -47,8 +50,12 @@ void RunnerLink::signal(const worker::Run& run, int signal, DoneCallback done) {
   socket_.post(worker::SignalRun{ask(std::move(done)), run, signal});
 }
 
-void RunnerLink::write_input(const worker::Run& run, std::string bytes, bool end, DoneCallback done) {
-  socket_.post(worker::FeedInput{ask(std::move(done)), run, std::move(bytes), end});
+void RunnerLink::write_input(const worker::Run& run, InputPiece piece, DoneCallback done) {
+  if (piece.offset && revision_ < 1) {
+    return done(
+        invalid_params("offset", "left out: the program's runner is of an earlier version, which does not count its input"));
+  }
+  socket_.post(worker::FeedInput{ask(std::move(done)), run, std::move(piece.bytes), piece.end, piece.offset});
 }
 
 void RunnerLink::read_output(const worker::ReadOutput& query, OutputCallback done) {
@@ -57,14 +64,15 @@ void RunnerLink::read_output(const worker::ReadOutput& query, OutputCallback don
   socket_.post(frame);
 }
 
-void RunnerLink::close() {
+void RunnerLink::close(const Error& why) {
   socket_.close();
-  fail_questions();
+  fail_questions(why);
 }
 
 void RunnerLink::on_frame(const worker::FrameView& frame) {
   switch (frame.kind) {
     case FrameKind::welcome:
+      revision_ = worker::decode<worker::Welcome>(frame).revision.value_or(0);
       if (!std::exchange(answered_, true)) listener_.on_runner_answered(*this);
       return;
     case FrameKind::started: return on_started(worker::decode<worker::RunStarted>(frame));
@@ -134,13 +142,12 @@ std::vector<RunnerLink::Read> RunnerLink::take_reads() {
   return reads;
 }
 
-void RunnerLink::fail_questions() {
+void RunnerLink::fail_questions(const Error& why) {
   for (auto& [number, question] : std::exchange(questions_, {})) {
-    Error error = unavailable("the job's runner has ended, or the connection to it", "runner_lost");
     if (auto* done = std::get_if<DoneCallback>(&question)) {
-      (*done)(std::move(error));
+      (*done)(why);
     } else {
-      std::get<Read>(question).done(std::move(error), {});
+      std::get<Read>(question).done(why, {});
     }
   }
 }

@@ -21,6 +21,9 @@
 
 namespace stint::exec {
 
+/// `unavailable`.
+[[nodiscard]] Error runner_lost();
+
 class RunnerLink {
  public:
   /// Who is told what the runner reports.
@@ -65,7 +68,7 @@ class RunnerLink {
   void recorded(const worker::Run& run) { socket_.post(worker::RunRecorded{run}); }
   void stop(const worker::Run& run, bool force) { socket_.post(worker::StopRun{run, force}); }
   void signal(const worker::Run& run, int signal, DoneCallback done);
-  void write_input(const worker::Run& run, std::string bytes, bool end, DoneCallback done);
+  void write_input(const worker::Run& run, InputPiece piece, DoneCallback done);
   void read_output(const worker::ReadOutput& query, OutputCallback done);
 
   /// The slots that it held; it has none from now on.
@@ -77,9 +80,9 @@ class RunnerLink {
   };
   [[nodiscard]] std::vector<Read> take_reads();
 
-  /// Ends the connection: the runner kills the programs that are not durable, and ends when it has none. Unanswered
-  /// questions are answered.
-  void close();
+  /// Ends the connection: the runner kills the programs that are not durable, and ends when it has none. `why` answers the
+  /// questions that are open.
+  void close(const Error& why);
 
  private:
   using Question = std::variant<DoneCallback, Read>;
@@ -89,7 +92,7 @@ class RunnerLink {
   void on_ended(worker::RunEnded ended);
   void on_done(const worker::Done& done);
   void on_piece(worker::Piece piece);
-  void fail_questions();
+  void fail_questions(const Error& why);
   [[nodiscard]] std::uint64_t ask(Question question);
 
   std::string name_;
@@ -98,6 +101,7 @@ class RunnerLink {
   std::uint32_t slots_ = 0;
   const std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   bool answered_;
+  std::uint32_t revision_ = 0;  // worker::runner_revision of its build
   std::unordered_map<std::uint64_t, Question> questions_;
   std::uint64_t last_question_ = 0;
   PacketSocket socket_;

@@ -8,7 +8,7 @@ namespace stint::feed {
 namespace {
 
 Error why_left(StreamEnd why, const std::string& what) {
-  if (why == StreamEnd::draining) return going();
+  if (why == StreamEnd::draining) return shutting_down();
   return {ErrorKind::timed_out, "the timeout has passed, and " + what};
 }
 

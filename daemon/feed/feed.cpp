@@ -93,7 +93,7 @@ void Feed::wait_job(StreamId id, JobId job, std::optional<Duration> timeout, Job
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);
   if (hub.closing) {
-    const Error error = going();
+    const Error error = shutting_down();
     return done(nullptr, &error);
   }
   hub.open(std::make_unique<JobWait>(hub, id, job, std::move(done)), timeout);
@@ -103,7 +103,7 @@ void Feed::wait_drained(StreamId id, core::DrainScope scope, std::optional<Durat
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);
   if (hub.closing) {
-    const Error error = going();
+    const Error error = shutting_down();
     return done(&error);
   }
   hub.open(std::make_unique<DrainWait>(hub, id, scope, std::move(done)), timeout).look();
@@ -144,14 +144,14 @@ void Feed::drain_ended(std::optional<core::DrainScope> but) {
 void Feed::wait(StreamId id, WaitOptions options, std::function<void(std::optional<Error>, WaitResult)> done) {
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);
-  if (hub.closing) return done(going(), {});
+  if (hub.closing) return done(shutting_down(), {});
   hub.open(std::make_unique<WaitCall>(hub, id, std::move(options), std::move(done)), std::nullopt).begin(next_id());
 }
 
 void Feed::results(StreamId id, ResultsOptions options, Sink& sink, std::function<void(std::optional<Error>)> opened) {
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);
-  if (hub.closing) return opened(going());
+  if (hub.closing) return opened(shutting_down());
   const auto timeout = options.timeout;
   std::unique_ptr<ResultStream> stream;
   if (options.selection.ids || options.order == Order::submission) {
@@ -165,7 +165,7 @@ void Feed::results(StreamId id, ResultsOptions options, Sink& sink, std::functio
 void Feed::subscribe(StreamId id, SubscribeOptions options, Sink& sink) {
   Hub& hub = state_->hub;
   const Hub::Turn turn(hub);
-  if (hub.closing) throw going();
+  if (hub.closing) throw shutting_down();
   auto& subscription = hub.open(
       std::make_unique<Subscription>(hub, id, state_->log, state_->subscriptions, std::move(options), sink), std::nullopt);
   // The answer that names the stream goes first.

@@ -20,8 +20,6 @@
 namespace stint::feed {
 
 /// What calls and streams get when the daemon goes.
-[[nodiscard]] inline Error going() { return {ErrorKind::draining, "the daemon is shutting down"}; }
-
 struct Hub;
 class ResultStream;
 

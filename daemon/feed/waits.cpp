@@ -13,7 +13,7 @@ void JobWait::answer(const core::FinishedPtr& job, const Error* error) {
 
 void JobWait::stop(StreamEnd reason) {
   if (reason == StreamEnd::timed_out) return answer(nullptr, nullptr);
-  const Error error = going();
+  const Error error = shutting_down();
   answer(nullptr, &error);
 }
 
@@ -29,7 +29,7 @@ void DrainWait::answer(const Error* error) {
 
 void DrainWait::stop(StreamEnd reason) {
   if (reason == StreamEnd::timed_out) return answer(nullptr);
-  const Error error = going();
+  const Error error = shutting_down();
   answer(&error);
 }
 
@@ -59,7 +59,7 @@ void WaitCall::unwatch() {
 }
 
 void WaitCall::stop(StreamEnd reason) {
-  if (reason == StreamEnd::draining) return answer(going());
+  if (reason == StreamEnd::draining) return answer(shutting_down());
   if (reason == StreamEnd::timed_out) answer(std::nullopt);
 }
 
@@ -85,7 +85,7 @@ void WaitCall::caught_up(StreamId) {
 
 void WaitCall::end(StreamId, StreamEnd reason, const Error* error) {
   if (error != nullptr) return answer(*error);
-  if (reason == StreamEnd::draining) return answer(going());
+  if (reason == StreamEnd::draining) return answer(shutting_down());
   answer(std::nullopt);
 }
 

@@ -12,6 +12,7 @@ constexpr std::size_t buffer_bytes_max = 256U << 10U;
 }  // namespace
 
 void Input::offer(std::uint64_t question, std::string bytes, bool end) {
+  offered_ += bytes.size();
   pending_.push_back({question, std::move(bytes), 0});
   has_end_ = has_end_ || end;
 }
@@ -73,6 +74,7 @@ void Input::forget_askers() {
   std::size_t kept = accepted_;
   while (kept < pending_.size() && (pending_[kept].question == 0 || pending_[kept].written > 0)) ++kept;
   if (kept < pending_.size()) has_end_ = false;
+  for (std::size_t i = kept; i < pending_.size(); ++i) offered_ -= pending_[i].bytes.size();
   pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(kept), pending_.end());
   for (Offer& offer : pending_) offer.question = 0;
 }

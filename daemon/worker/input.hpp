@@ -25,6 +25,9 @@ class Input {
   /// No piece may follow one that carried the end.
   [[nodiscard]] bool has_end() const { return has_end_; }
 
+  /// How many bytes were offered before: where the next piece belongs.
+  [[nodiscard]] std::uint64_t offered() const { return offered_; }
+
   /// `question` 0: nobody asks.
   void offer(std::uint64_t question, std::string bytes, bool end);
 
@@ -50,6 +53,7 @@ class Input {
   std::deque<Offer> pending_;
   std::size_t buffered_ = 0;  // unwritten bytes of the offers that were accepted
   std::size_t accepted_ = 0;  // how many of pending_ were, from the front
+  std::uint64_t offered_ = 0;
   bool has_end_ = false;
 };
 

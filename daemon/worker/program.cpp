@@ -260,14 +260,23 @@ void Program::open_input(UniqueFd pipe) {
   pump_input();
 }
 
-void Program::feed(FeedInput question) {
-  const bool fits = order_.input == InputKind::stream && phase_ != Phase::leftovers && phase_ != Phase::ended;
-  if (!fits || !input_ || input_->has_end() || (phase_ == Phase::running && input_->is_closed())) {
-    host_.send(Done{question.question, not_reading()});
-    return;
+void Program::feed(FeedInput piece) {
+  if (auto refusal = why_not(piece)) return host_.send(Done{piece.question, std::move(refusal)});
+  if (input_->is_closed()) return host_.send(Done{piece.question, {}});  // all of it again
+  if (piece.offset) piece.bytes.erase(0, input_->offered() - *piece.offset);
+  input_->offer(piece.question, std::move(piece.bytes), piece.end);
+  pump_input();
+}
+
+std::optional<Refusal> Program::why_not(const FeedInput& piece) const {
+  if (order_.input != InputKind::stream || phase_ != Phase::running || !input_) return not_reading();
+  if (piece.offset && *piece.offset > input_->offered()) {
+    return Refusal{ErrorKind::conflict, "its standard input has come to byte " + std::to_string(input_->offered()) +
+                                            ": what is between that and `offset` is missing"};
   }
-  input_->offer(question.question, std::move(question.bytes), question.end);
-  if (phase_ == Phase::running) pump_input();
+  const bool known = piece.offset && *piece.offset + piece.bytes.size() <= input_->offered() && (!piece.end || input_->has_end());
+  const bool takes_more = !input_->has_end() && !input_->is_closed();
+  return known || takes_more ? std::nullopt : std::optional(not_reading());
 }
 
 void Program::pump_input() {

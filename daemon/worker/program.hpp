@@ -110,6 +110,8 @@ class Program {
   void open_input(UniqueFd pipe);
   void pump_input();
   void report(const Input::Answers& answers);
+  /// Why a piece cannot be taken, if so.
+  [[nodiscard]] std::optional<Refusal> why_not(const FeedInput& piece) const;
 
   void arm(Clock::duration delay, void (Program::*on_due)());
   void on_timeout();

@@ -276,7 +276,7 @@ void Runner::on_hello(Peer& peer, const FrameView& frame) {
   peer.link.set_epoch(hello_.epoch);
   for (const auto& [run, program] : programs_) program->introduce();
   unrecorded_.each([this](const RunEnded& ended) { post(ended); });
-  post(Welcome{::getpid()});
+  post(Welcome{::getpid(), runner_revision});
 }
 
 void Runner::on_begin(Begin order) {

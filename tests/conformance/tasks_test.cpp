@@ -108,7 +108,8 @@ TEST_P(Tasks, ProgramsOnlyCallsAreConflicts) {
   int answers = 0;
   auto& executor = bench.subject->executor();
   executor.signal(1, 1, 15, [&](const auto& error) { answers += kind_of(error) == ErrorKind::conflict ? 1 : 0; });
-  executor.write_input(1, 1, "x", true, [&](const auto& error) { answers += kind_of(error) == ErrorKind::conflict ? 1 : 0; });
+  executor.write_input(1, 1, {"x", true, {}},
+                       [&](const auto& error) { answers += kind_of(error) == ErrorKind::conflict ? 1 : 0; });
   executor.read_output({}, [&](const auto& error, const auto&) { answers += kind_of(error) == ErrorKind::conflict ? 1 : 0; });
   EXPECT_EQ(answers, 3);
 }

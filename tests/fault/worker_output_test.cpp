@@ -133,7 +133,7 @@ TEST_F(Outputs, FollowedAsItArises) {
   ASSERT_TRUE(bench.wait_started(id));
   std::uint64_t at = 0;
   for (const std::string word : {"a", "b", "c"}) {
-    bench.subject->executor().write_input(id, 1, word + "\n", false, [](std::optional<Error>) {});
+    bench.subject->executor().write_input(id, 1, {word + "\n", false, {}}, [](std::optional<Error>) {});
     const exec::OutputPiece piece = bench.follow(id, at);
     EXPECT_EQ(piece.bytes, "got " + word + "\n");
     EXPECT_EQ(piece.offset, at);
@@ -143,7 +143,7 @@ TEST_F(Outputs, FollowedAsItArises) {
   std::optional<exec::OutputPiece> last;
   bench.subject->executor().read_output({id, 1, StreamName::out, at, 100, true},
                                         [&](std::optional<Error>, exec::OutputPiece piece) { last = std::move(piece); });
-  bench.subject->executor().write_input(id, 1, "", true, [](std::optional<Error>) {});
+  bench.subject->executor().write_input(id, 1, {"", true, {}}, [](std::optional<Error>) {});
   ASSERT_TRUE(bench.wait_ended(id));
   ASSERT_TRUE(last);
   EXPECT_TRUE(last->end);

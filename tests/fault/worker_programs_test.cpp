@@ -154,10 +154,10 @@ TEST_F(Programs, StreamedInput) {
     EXPECT_FALSE(error) << error->message();
     ++answers;
   };
-  bench.subject->executor().write_input(id, 1, "one\n", false, accepted);  // it may not even run yet
+  bench.subject->executor().write_input(id, 1, {"one\n", false, {}}, accepted);  // it may not even run yet
   ASSERT_TRUE(bench.wait_started(id));
   EXPECT_EQ(bench.follow_until(id, "one\n"), "one\n");
-  bench.subject->executor().write_input(id, 1, "two\n", true, accepted);
+  bench.subject->executor().write_input(id, 1, {"two\n", true, {}}, accepted);
   ASSERT_TRUE(bench.wait_ended(id));
   EXPECT_EQ(answers, 2);
   EXPECT_EQ(ProgramBench::out(bench.recorder.records[id].end), "one\ntwo\n");
@@ -176,11 +176,11 @@ TEST_F(Programs, InputHasBackPressureAndAnEnd) {
     (error ? refused : accepted)++;
     if (error) word = error->message();
   };
-  for (int i = 0; i < 12; ++i) bench.subject->executor().write_input(id, 1, std::string(64U << 10U, 'x'), false, answer);
+  for (int i = 0; i < 12; ++i) bench.subject->executor().write_input(id, 1, {std::string(64U << 10U, 'x'), false, {}}, answer);
   ASSERT_TRUE(run_until(bench.io, [&] { return accepted >= 4; }));
   EXPECT_LE(accepted, 6);
   EXPECT_EQ(refused, 0);
-  bench.subject->executor().write_input(id, 1, "\n", false, answer);
+  bench.subject->executor().write_input(id, 1, {"\n", false, {}}, answer);
   bench.stop(id, true);
   ASSERT_TRUE(bench.wait_ended(id));
   EXPECT_GE(refused, 6);

@@ -57,6 +57,50 @@ TEST_F(Takeover, WhatRunsGoesOnThreeDaemonsLater) {
   EXPECT_EQ(ProgramBench::signal_of(daemon->end_of(4)), SIGKILL);
 }
 
+TEST_F(Takeover, InputThatWasNotAnsweredIsFedAgain) {
+  begin();
+  make_gate("go");
+  JobSpec reader = shell_job("read line < " + file("go") + "; exec cat");
+  reader.stdin_source.source = StdinSource::Stream{};
+  daemon->start(1, std::move(reader));
+  ASSERT_TRUE(daemon->wait_started(1));
+  std::string all;
+  const auto feed = [&](std::string bytes, bool end, std::optional<std::uint64_t> offset) {
+    std::optional<std::optional<Error>> answer;
+    daemon->subject->executor().write_input(1, 1, {std::move(bytes), end, offset},
+                                            [&](std::optional<Error> error) { answer = error; });
+    return run_until(daemon->io, [&] { return answer.has_value(); }) ? *answer : Error(ErrorKind::timed_out, "no answer");
+  };
+  for (char letter = 'a'; letter < 'd'; ++letter) {
+    const std::string piece(100U << 10U, letter);
+    EXPECT_FALSE(feed(piece, false, {}));
+    all += piece;
+  }
+  // Begun, not begun: neither is answered, the program does not read.
+  const std::string begun(100U << 10U, 'e');
+  const std::string not_begun = "the end";
+  for (const std::string& piece : {begun, not_begun}) {
+    daemon->subject->executor().write_input(1, 1, {piece, piece == not_begun, {}}, [](std::optional<Error>) {});
+  }
+  vanish();
+  begin({1});
+  ASSERT_TRUE(daemon->wait_recovered());
+  const auto gap = feed("x", false, all.size() + begun.size() + not_begun.size() + 1);
+  ASSERT_TRUE(gap);
+  EXPECT_EQ(gap->kind(), ErrorKind::conflict);
+  open_gate("go");
+  EXPECT_FALSE(feed(begun, false, all.size()));
+  EXPECT_FALSE(feed(all.substr(all.size() - 5) + begun, false, all.size() - 5));
+  all += begun;
+  EXPECT_FALSE(feed(not_begun, true, all.size()));
+  all += not_begun;
+  // The end was fed before, too; only what would be new comes too late.
+  const auto late = feed("more", false, all.size());
+  EXPECT_TRUE(late && late->kind() != ErrorKind::timed_out);
+  ASSERT_TRUE(daemon->wait_ended(1));
+  EXPECT_EQ(output(1, daemon->end_of(1)), all);
+}
+
 TEST_F(Takeover, WhatEndedMeanwhileIsToldWithAllItsOutput) {
   make_gate("small");
   make_gate("large");

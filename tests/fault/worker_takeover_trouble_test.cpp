@@ -46,7 +46,8 @@ TEST_F(Takeover, AStoppedRunnerIsWaitedForAndHoldsNothingUp) {
   daemon->subject->executor().read_output({1, 1, StreamName::out, 0, 100, false},
                                           [&](std::optional<Error>, exec::OutputPiece got) { piece = std::move(got); });
   bool refused = false;
-  daemon->subject->executor().write_input(3, 1, "x", false, [&](std::optional<Error> error) { refused = error.has_value(); });
+  daemon->subject->executor().write_input(3, 1, {"x", false, {}},
+                                          [&](std::optional<Error> error) { refused = error.has_value(); });
   daemon->io.poll();
   EXPECT_FALSE(signalled || piece || refused);
   ASSERT_EQ(::kill(stopped, SIGCONT), 0);

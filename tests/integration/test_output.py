@@ -4,7 +4,7 @@ import base64
 import time
 
 import pytest
-from harness import alive, seconds, until
+from harness import RpcError, alive, seconds, until
 
 
 def both(record):
@@ -199,6 +199,26 @@ def test_input_by_pieces(client):
     client.call("job.input", id=number, end=True)
     assert client.wait(number)[0]["outcome"] == "succeeded"
     assert client.output(number) == b"one\n\xff\0two"
+
+
+def test_input_that_is_sent_again_comes_once(client):
+    number = client.submit(command=["cat"], stdin="stream")
+    client.call("job.input", id=number, data="abc", offset=0)
+    client.call("job.input", id=number, data="abcd", offset=0)
+    client.call("job.input", id=number, data="e")
+    client.call("job.input", id=number, data="bc", offset=1)
+    client.call("job.input", id=number, data="ef", offset=4)
+    gap = client.error("job.input", id=number, data="x", offset=7)
+    assert gap.kind == "conflict" and "byte 6" in str(gap)
+    for offset in (-1, "3", 2**53):
+        assert client.error("job.input", id=number, data="x", offset=offset).data["field"] == "offset"
+    client.call("job.input", id=number, offset=6, end=True)
+    try:
+        client.call("job.input", id=number, data="f", offset=5, end=True)
+    except RpcError as error:  # it has ended
+        assert error.kind == "conflict"
+    assert client.wait(number)[0]["outcome"] == "succeeded"
+    assert client.output(number) == b"abcdef"
 
 
 def test_input_before_the_start(client):

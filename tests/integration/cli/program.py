@@ -50,10 +50,10 @@ class Cli:
         assert done.returncode == code, (arguments, done)
         return done.stderr.decode()
 
-    def begin(self, *arguments, stdin=subprocess.DEVNULL, env=None, **more):
+    def begin(self, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=None, **more):
         """Starts it; `end` makes sure that it is gone."""
         process = subprocess.Popen(
-            self.command(arguments), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.home,
+            self.command(arguments), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, cwd=self.home,
             env={**self.environment, **(env or {})}, bufsize=0, **more)
         self.started.append(process)
         return process

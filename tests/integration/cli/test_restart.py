@@ -87,6 +87,31 @@ def test_input_goes_on(own, cli):
     assert (process.returncode, out) == (0, b"got b\n")
 
 
+@pytest.mark.parametrize("orderly", [False, True])
+@pytest.mark.parametrize("runs", [True, False])
+def test_input_on_its_way_when_the_daemon_goes(own, cli, tmp_path, orderly, runs):
+    """More than pipe and buffer hold, so that there is always a piece that was not answered; the program reads, or has not begun."""
+    data = b"".join(b"%06d\n" % i for i in range(400_000))
+    (tmp_path / "input").write_bytes(data)
+    if not runs:
+        cli.out("submit", "--lock", "gate", "--shell", held("go"))
+    with (tmp_path / "input").open("rb") as source, (tmp_path / "output").open("wb") as sink:
+        script = "while dd bs=64k count=8 iflag=fullblock status=none of=piece; [ -s piece ]; do cat piece; sleep 0.1; done; exit 7"
+        process = cli.begin("run", "--lock", "gate", "--shell", script, stdin=source, stdout=sink)
+        if runs:
+            until(lambda: (tmp_path / "output").stat().st_size > 0, what="the first piece")
+        else:
+            until(lambda: len(listed(own)) == 2, what="the job")
+        for _ in range(KILLS):
+            if orderly:
+                assert cli("shutdown", "--jobs", "detach").returncode == 0
+            own.restart()
+            read_until(process, b"was restarted", stream="stderr")
+        (tmp_path / "go").touch()
+        _, err = process.communicate(timeout=seconds(60))
+    assert (process.returncode, (tmp_path / "output").read_bytes() == data) == (7, True), err
+
+
 def test_followed_output_and_wait(own, cli, tmp_path):
     number = int(cli.out("submit", "--shell", held("go", "seq 3000", "seq 3001 6000; exit 5")))
     waiter = cli.begin("wait", number)

@@ -70,8 +70,8 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
     signalled = number;
     done(std::nullopt);
   }
-  void write_input(JobId, std::string bytes, bool, std::function<void(std::optional<Error>)> done) override {
-    input += bytes;
+  void write_input(JobId, InputPiece piece, std::function<void(std::optional<Error>)> done) override {
+    input += piece.bytes;
     done(std::nullopt);
   }
   void read_output(OutputQuestion question, std::function<void(std::optional<Error>, api::OutputPiece)> done) override {

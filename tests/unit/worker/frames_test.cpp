@@ -81,6 +81,18 @@ TEST(Frames, WhatATakeOverSays) {
   EXPECT_EQ(again(Died{"runner-5", 7, unknown_wait_status, {}}).wait_status, unknown_wait_status);
 }
 
+TEST(Frames, LaterFieldsAreThereOrNot) {
+  EXPECT_EQ(again(Welcome{17, 3}).revision, 3U);
+  EXPECT_EQ(again(FeedInput{1, {2, 3}, "abc", true, 7}).offset, 7U);
+  EXPECT_FALSE(again(FeedInput{1, {2, 3}, "abc", true, {}}).offset);
+  // As an earlier build writes it.
+  const std::string earlier = bytes_of(Welcome{17, {}});
+  EXPECT_EQ(earlier.size(), 5 + sizeof(std::int32_t));
+  EXPECT_FALSE(decode<Welcome>({FrameKind::welcome, std::string_view(earlier).substr(5)}).revision);
+  // A part of one is none.
+  EXPECT_THROW((void)decode<Welcome>({FrameKind::welcome, std::string_view(earlier + "1").substr(5)}), Error);
+}
+
 TEST(Frames, OfPools) {
   SetPool pool;
   pool.number = 7;
@@ -165,7 +177,7 @@ TEST_F(Links, ManySmallFramesKeepTheirOrder) {
 }
 
 TEST_F(Links, AFrameMayBeLargerThanAnyPacket) {
-  FeedInput large{1, {2, 3}, std::string(20U << 20U, 'x'), true};
+  FeedInput large{1, {2, 3}, std::string(20U << 20U, 'x'), true, {}};
   large.bytes.back() = 'y';
   left.post(large);
   left.post(Done{7, {}});

@@ -221,6 +221,7 @@ TEST(Inputs, BackPressureAndRefusal) {
   const Input::Answers first = input.pump();
   EXPECT_EQ(first.accepted, (std::vector<std::uint64_t>{1, 2}));
   EXPECT_TRUE(input.wants_to_write());
+  EXPECT_EQ(input.offered(), 60'000U + (512U << 10U));
   pipe.read.reset();
   ::signal(SIGPIPE, SIG_IGN);
   const Input::Answers last = input.pump();
@@ -239,6 +240,7 @@ TEST(Inputs, WithoutAskersOnlyWhatWasAcceptedOrBegunIsWritten) {
   EXPECT_TRUE(input.has_end());
   input.forget_askers();
   EXPECT_FALSE(input.has_end());
+  EXPECT_EQ(input.offered(), 300U << 10U);
   input.offer(3, "b", true);
   std::string got;
   std::array<char, 8'192> buffer{};
