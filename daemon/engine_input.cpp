@@ -10,6 +10,14 @@ constexpr std::size_t parked_input_bytes_max = limits::input_chunk_bytes_max;
 Error not_started() { return {ErrorKind::conflict, "the job has not started: it has no process to signal"}; }
 Error has_finished() { return {ErrorKind::conflict, "the job has finished"}; }
 
+/// An executor has not found the attempt: it has just ended, which is being told. The job is there all the same.
+exec::DoneCallback ended_is_conflict(exec::DoneCallback done) {
+  return [done = std::move(done)](std::optional<Error> error) {
+    if (error && error->kind() == ErrorKind::not_found) error = has_finished();
+    done(std::move(error));
+  };
+}
+
 }  // namespace
 
 void Engine::signal(JobId id, int number, std::function<void(std::optional<Error>)> done) {
@@ -21,7 +29,7 @@ void Engine::signal(JobId id, int number, std::function<void(std::optional<Error
   } else if (!job->is_running()) {
     done(not_started());
   } else {
-    executor_of(job->lane).signal(id, job->attempt, number, std::move(done));
+    executor_of(job->lane).signal(id, job->attempt, number, ended_is_conflict(std::move(done)));
   }
 }
 
@@ -64,7 +72,7 @@ void Engine::take_input(JobId id, const std::shared_ptr<const JobSpec>& spec, In
     parked_[id].input_bytes += size;
     return;
   }
-  executor_of(job->lane).write_input(id, job->attempt, std::move(piece), std::move(done));
+  executor_of(job->lane).write_input(id, job->attempt, std::move(piece), ended_is_conflict(std::move(done)));
 }
 
 void Engine::park(JobId id, std::function<void()> again) { parked_[id].again.push_back(std::move(again)); }
