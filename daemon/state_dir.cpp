@@ -2,9 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +13,7 @@
 #include <utility>
 
 #include "common/slot_file.hpp"
+#include "daemon/api/listener.hpp"
 
 namespace stint {
 namespace {
@@ -52,21 +51,12 @@ std::string read_holder(int fd) {
   return holder;
 }
 
-bool is_served(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) return false;
-  path.copy(address.sun_path, path.size());
-  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return socket && (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN);
-}
-
 /// False where a daemon has it; that is known as soon as its socket is served. Throws StateDirError where it cannot be locked.
 bool lock(int file, const fs::path& path) {
   const auto deadline = std::chrono::steady_clock::now() + dying_holder_patience;
   while (::flock(file, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) throw StateDirError("cannot lock " + path.string() + ": " + why());
-    if (is_served(read_holder(file)) || std::chrono::steady_clock::now() >= deadline) return false;
+    if (api::is_served(read_holder(file)) || std::chrono::steady_clock::now() >= deadline) return false;
     std::this_thread::sleep_for(lock_step);
   }
   return true;

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/protocol.hpp"
+#include "common/socket_paths.hpp"
 
 namespace stint::api {
 namespace {
@@ -41,13 +42,7 @@ UniqueFd unix_socket() {
   return fd;
 }
 
-/// True where somebody listens there; a full backlog counts.
-bool is_live(const sockaddr_un& address) {
-  const UniqueFd probe = unix_socket();
-  return ::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN || errno == EINPROGRESS;
-}
-
-void remove_stale(const sockaddr_un& address, const std::string& path) {
+void remove_stale(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return;
@@ -56,7 +51,7 @@ void remove_stale(const sockaddr_un& address, const std::string& path) {
   if (!S_ISSOCK(status.st_mode)) {
     throw unavailable(path + " is not a socket and is left alone: choose another path with --socket", "path taken");
   }
-  if (is_live(address)) {
+  if (is_served(path)) {
     throw unavailable("a daemon listens at " + path + " already: use it, stop it, or choose another path with --socket",
                       "socket in use");
   }
@@ -65,9 +60,16 @@ void remove_stale(const sockaddr_un& address, const std::string& path) {
 
 }  // namespace
 
+bool is_served(const std::string& path) {
+  if (path.empty() || path.size() > socket_path_bytes_max) return false;
+  const sockaddr_un address = address_of(path);
+  const UniqueFd probe = unix_socket();
+  return ::connect(probe.get(), generic(address), sizeof address) == 0 || errno == EAGAIN || errno == EINPROGRESS;
+}
+
 UniqueFd listen_at(const std::string& path) {
   const sockaddr_un address = address_of(path);
-  remove_stale(address, path);
+  remove_stale(path);
   UniqueFd fd = unix_socket();
   // The mode set before bind is the one that the file is made with (unix(7), Linux): no moment in which others may connect.
   if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) throw cannot("set the mode of", path, errno);

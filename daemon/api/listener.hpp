@@ -20,6 +20,8 @@
 
 namespace stint::api {
 
+/// Whether somebody listens at `path`; a full backlog counts. Throws where no socket can be made to find out.
+[[nodiscard]] bool is_served(const std::string& path);
 /// A bound and listening socket at `path`, mode 0600.
 [[nodiscard]] UniqueFd listen_at(const std::string& path);
 /// Makes `directory` with mode 0700 where it is not there; throws where it is not a directory of this user alone.

@@ -42,26 +42,32 @@ void Scheduler::State::sort_inner() {
   }
 }
 
+std::vector<JobId> Scheduler::State::daemons_left() const {
+  std::vector<JobId> ids;
+  for (const JobId id : table.daemons()) {
+    const Job& job = *table.find(id);
+    const bool may_start = job.is_queued() && (starts_allowed() || lane(job).inner.contains(place(job)));
+    if (job.is_running() || may_start) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::vector<JobId> Scheduler::State::daemons_in_the_way() const {
+  std::vector<JobId> ids;
+  for (const JobId id : table.daemons()) {
+    const Job& job = *table.find(id);
+    const auto* const running = std::get_if<Running>(&job.state);
+    if (running == nullptr || running->stop != StopCause::none || !running->run.started_at) continue;
+    if (!lane(job).slot_free() && lane(job).has_waiters()) ids.push_back(id);
+  }
+  return ids;
+}
+
 void Scheduler::State::stop_daemons(Step& step) {
   if (!drain || *drain == DrainScope::none || daemons_told || foreground_running > 0) return;
-  std::vector<JobId> ids;
-  if (*drain == DrainScope::running || foreground == 0) {
-    daemons_told = true;
-    for (const JobId id : table.daemons()) {
-      const Job& job = *table.find(id);
-      const bool may_start = job.is_queued() && (starts_allowed() || lane(job).inner.contains(place(job)));
-      if (job.is_running() || may_start) ids.push_back(id);
-    }
-  } else {
-    // Where daemon jobs have all the slots, what is queued makes them go: nothing else ever would.
-    for (const JobId id : table.daemons()) {
-      const Job& job = *table.find(id);
-      const auto* const running = std::get_if<Running>(&job.state);
-      if (running == nullptr || running->stop != StopCause::none || !running->run.started_at) continue;
-      if (!lane(job).slot_free() && lane(job).has_waiters()) ids.push_back(id);
-    }
-    if (ids.empty()) return;
-  }
+  daemons_told = *drain == DrainScope::running || foreground == 0;
+  const std::vector<JobId> ids = daemons_told ? daemons_left() : daemons_in_the_way();
+  if (ids.empty()) return;
   CancelResult ignored;
   for (const JobId id : ids) cancel(step, *table.find(id), false, ignored);
   fill_all(step);

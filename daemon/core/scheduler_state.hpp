@@ -161,8 +161,11 @@ struct Scheduler::State {
   [[nodiscard]] std::vector<Circles::Wait> waits_of(const std::string& owner) const;
 
   // ---- a drain: drain.cpp
-  /// Once only daemon jobs are left: tells them to stop.
+  /// Once only daemon jobs are left, or where they alone hold up what is queued: tells them to stop.
   void stop_daemons(Step& step);
+  [[nodiscard]] std::vector<JobId> daemons_left() const;
+  /// Who holds slots that others wait for: nothing else would ever make them go.
+  [[nodiscard]] std::vector<JobId> daemons_in_the_way() const;
   /// In a drain of what runs: it was submitted by a job that runs.
   [[nodiscard]] bool is_inner(const Job& job) const;
   /// Which drain there is has changed: those who may start stand in Permits::inner, all others in their lines.

@@ -19,7 +19,6 @@
 
 namespace stint::feed {
 
-/// What calls and streams get when the daemon goes.
 struct Hub;
 class ResultStream;
 
