@@ -1,6 +1,7 @@
 #include "daemon/exec/zygote_workers.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +26,12 @@ constexpr std::chrono::seconds restart_pause{1};
 constexpr std::chrono::milliseconds connect_pause{50};
 
 const char* role_name(WorkerKind kind) { return kind == WorkerKind::runner ? "runner" : "host"; }
+
+/// That Asio has woken somebody is no proof: a watch that takes the place of one that was closed in the same turn gets its event.
+bool has_ended(int pidfd) {
+  pollfd one{pidfd, POLLIN, 0};
+  return ::poll(&one, 1, 0) > 0;
+}
 
 Error closing_error() { return unavailable("the daemon is closing: it starts no workers", "closing"); }
 
@@ -61,7 +68,8 @@ void ZygoteWorkers::start_zygote() {
 void ZygoteWorkers::watch_zygote() {
   zygote_watch_ = std::make_unique<boost::asio::posix::stream_descriptor>(io_, ::fcntl(zygote_->pidfd(), F_DUPFD_CLOEXEC, 3));
   zygote_watch_->async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error) on_zygote_ended();
+    if (error) return;
+    has_ended(zygote_->pidfd()) ? on_zygote_ended() : watch_zygote();
   });
 }
 
@@ -208,8 +216,16 @@ void ZygoteWorkers::watch(const std::string& name, Living& living) {
   living.watch = std::make_unique<boost::asio::posix::stream_descriptor>(io_, ::fcntl(living.pidfd.get(), F_DUPFD_CLOEXEC, 3));
   living.watch->async_wait(boost::asio::posix::stream_descriptor::wait_read,
                            [this, name, here = std::weak_ptr(here_)](const boost::system::error_code& error) {
-                             if (!error && !here.expired()) clear(name);
+                             if (!error && !here.expired()) on_watched_end(name);
                            });
+}
+
+void ZygoteWorkers::on_watched_end(const std::string& name) {
+  const auto found = living_.find(name);
+  if (found == living_.end()) return;
+  if (!has_ended(found->second.pidfd.get())) return watch(name, found->second);
+  found->second.watch.reset();  // so that the next sweep looks for it, where there is no zygote now
+  clear(name);
 }
 
 void ZygoteWorkers::clear(const std::string& name) {

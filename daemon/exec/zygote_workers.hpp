@@ -71,6 +71,7 @@ class ZygoteWorkers final : public Workers {
   void order(Spawn spawn);
   /// Its death is seen here, and its folder cleared by the zygote then.
   void watch(const std::string& name, Living& living);
+  void on_watched_end(const std::string& name);
   void clear(const std::string& name);
   void note_name(const std::string& name);
   void begin_survey();

@@ -79,6 +79,21 @@ def test_runner(start):
     victims.assert_rest_goes_on(client)
 
 
+def test_runner_after_the_zygote(start):
+    """The zygote is killed as soon as it is there, so that the next one is a second late; deaths of runners are seen all the same."""
+    daemon = start(process__slots=2, process__runners=1)
+    client = daemon.connect()
+    job = client.submit(command=["sleep", "300"])
+    pid = client.until_state(job, "running", "running")["pid"]
+    (zygote,) = daemon.workers("zygote")
+    os.kill(zygote, signal.SIGKILL)
+    until(lambda: daemon.workers("zygote") not in ([], [zygote]), 20, "the next zygote")
+    os.kill(runner_of(pid), signal.SIGKILL)
+    assert client.wait(job)[0]["outcome"] == "lost"
+    assert not alive(pid)
+    assert client.run(command=["true"])["outcome"] == "succeeded"
+
+
 def test_a_limit_of_the_size_of_files_ends_no_runner(start):
     """One program's output is cut off there, as on a full disk; those beside it never notice."""
     daemon = start(process__slots=2, process__runners=1)
