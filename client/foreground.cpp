@@ -208,8 +208,9 @@ void Foreground::post_input(bool again) {
         input_open_ = false;
         // It has closed its standard input, or has ended: nobody is left to read more.
         if (error.kind() == "conflict" || error.kind() == "not_found" || error.kind() == "purged") return;
-        input_cut_ = true;
+        if (std::exchange(input_cut_, true)) return;
         note(std::string("the job gets no more of standard input: ") + error.what());
+        send_input({}, true);  // it is not to wait for what never comes
       });
 }
 

@@ -185,7 +185,11 @@ void ProcessExecutor::signal(JobId id, Attempt attempt, int signal, DoneCallback
 
 void ProcessExecutor::write_input(JobId id, Attempt attempt, InputPiece piece, DoneCallback done) {
   const Run run{id, attempt};
-  if (RunnerLink* link = runner_of(run)) return link->write_input(run, std::move(piece), std::move(done));
+  RunnerLink* link = runner_of(run);
+  if (link != nullptr && !link->has_answered()) {  // what it understands is not known yet
+    return deferred_.push_back([=, this] { write_input(id, attempt, piece, done); });
+  }
+  if (link != nullptr) return link->write_input(run, std::move(piece), std::move(done));
   if (defer(run, [=, this] { write_input(id, attempt, piece, done); })) return;
   done(closing_ ? shutting_down() : not_running());
 }

@@ -1,11 +1,13 @@
 """run, output -f, wait, results and map while the daemon is killed and started again: durable work goes on, the rest is named."""
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from harness import alive, seconds, until
+from harness import alive, freeze, runner_of, seconds, until
 from program import Cli, read_until
 
 KILLS = 3
@@ -110,6 +112,25 @@ def test_input_on_its_way_when_the_daemon_goes(own, cli, tmp_path, orderly, runs
         (tmp_path / "go").touch()
         _, err = process.communicate(timeout=seconds(60))
     assert (process.returncode, (tmp_path / "output").read_bytes() == data) == (7, True), err
+
+
+def test_input_on_its_way_when_the_runner_is_stopped_over_restarts(own, cli, tmp_path):
+    data = b"".join(b"%06d\n" % i for i in range(100_000))
+    (tmp_path / "input").write_bytes(data)
+    with (tmp_path / "input").open("rb") as source:
+        process = cli.begin("run", "--shell", "echo $$; " + held("go", after="cat"), stdin=source)
+        runner = runner_of(int(read_until(process, b"\n")))
+        freeze(runner)
+        try:
+            for _ in range(2):
+                own.restart()
+                read_until(process, b"was restarted", stream="stderr")
+                until(lambda: own.connect().call("daemon.stats")["connections"]["open"] > 1, what="the program to be back")
+        finally:
+            os.kill(runner, signal.SIGCONT)
+        (tmp_path / "go").touch()
+        out, err = process.communicate(timeout=seconds(60))
+    assert (process.returncode, out == data) == (0, True), err
 
 
 def test_followed_output_and_wait(own, cli, tmp_path):
