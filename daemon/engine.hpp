@@ -147,6 +147,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   void arm_timer(Time at);
   void require_staying() const;
   void cancel_all(bool force);
+  void cancel_where(const std::function<bool(const core::Job&)>& chosen, bool force);
   void stop_tasks(bool force);
   void look_for_idle();
   void park(JobId id, std::function<void()> again);

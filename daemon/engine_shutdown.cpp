@@ -39,7 +39,13 @@ void Engine::shutdown(ShutdownMode mode) {
   }
 }
 
-void Engine::kill_all() { detaching_ ? stop_tasks(true) : cancel_all(true); }
+void Engine::kill_all() {
+  if (detaching_) return stop_tasks(true);
+  if (cancelled_all_) return cancel_all(true);
+  // A drain that may take no longer: what has not begun is for the next daemon, where that will know of it.
+  scheduler_.on_drain(core::DrainScope::none, wall_now(), effects_);
+  cancel_where([](const core::Job& job) { return job.is_running() || !job.durable; }, true);
+}
 
 void Engine::stop_tasks(bool force) {
   std::vector<const core::Job*> tasks;
@@ -51,9 +57,13 @@ void Engine::stop_tasks(bool force) {
 }
 
 void Engine::cancel_all(bool force) {
+  cancel_where([](const core::Job&) { return true; }, force);
+}
+
+void Engine::cancel_where(const std::function<bool(const core::Job&)>& chosen, bool force) {
   std::vector<JobId> ids;
-  scheduler_.each_after(0, SIZE_MAX, [&ids](const core::Job& job) {
-    if (!job.is_finished()) ids.push_back(job.id);
+  scheduler_.each_after(0, SIZE_MAX, [&](const core::Job& job) {
+    if (!job.is_finished() && chosen(job)) ids.push_back(job.id);
     return true;
   });
   scheduler_.on_cancel(ids, force, wall_now(), effects_);

@@ -31,11 +31,13 @@ constexpr std::array table{
         "the end of the daemon, which answer those who still wait for it with an error.",
         "", answer_schema<DrainAnswer>),
     method<Nothing, on_daemon_undrain>("daemon.undrain", mutates, "Ends a drain; nothing happens where there is none.", "`{}`"),
-    method<ShutdownRequest, on_daemon_shutdown>("daemon.shutdown", mutates,
-                                                "Ends the daemon: with `detach` programs go on and are taken over at the next "
-                                                "start, tasks and messages to pools are stopped and lost; `drain` "
-                                                "runs what is here and takes nothing new; `cancel` stops it.",
-                                                "`{}`: it has begun"),
+    method<ShutdownRequest, on_daemon_shutdown>(
+        "daemon.shutdown", mutates,
+        "Ends the daemon: with `detach` programs go on and are taken over at the next "
+        "start, tasks and messages to pools are stopped and lost; `drain` "
+        "runs what is here and takes nothing new: past `stop.timeout` what runs is killed, and "
+        "what has not begun is the next daemon's; `cancel` stops it.",
+        "`{}`: it has begun"),
     method<Nothing, on_discover>("rpc.discover", reads, "This table as an OpenRPC document.", "an OpenRPC document"),
     method<Nothing, on_task_list>(
         "task.list", reads,

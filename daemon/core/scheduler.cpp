@@ -334,7 +334,8 @@ Counts Scheduler::counts() const {
 
 bool Scheduler::idle() const {
   bool idle = true;
-  state_->each_lane([&idle](const Permits& each) { idle = idle && each.used == 0 && each.waiting() == 0; });
+  const bool starts = state_->drain != DrainScope::none;
+  state_->each_lane([&](const Permits& each) { idle = idle && each.used == 0 && (each.waiting() == 0 || !starts); });
   return idle;
 }
 

@@ -205,7 +205,7 @@ class Scheduler {
   /// In the order of their names.
   [[nodiscard]] std::vector<PoolView> pools() const;
   [[nodiscard]] bool draining() const;
-  /// No unfinished job is here but those that wait for a time.
+  /// No unfinished job is here but those that wait for a time, and, where nothing starts any more, those that have not begun.
   [[nodiscard]] bool idle() const;
   /// The job's submit was refused: effects about it that are still held, for whichever number, are to be dropped. Known
   /// until all that was emitted before the refusal is decided.

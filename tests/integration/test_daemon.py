@@ -158,6 +158,27 @@ def test_idle_costs_nothing(start):
         assert woken <= 2, f"{woken} wake-ups in a second"
 
 
+@pytest.mark.parametrize("hurry", ["stop.timeout", "second signal"])
+def test_a_drain_that_is_cut_short_keeps_what_has_not_begun(start, hurry):
+    daemon = start(process__slots=1, daemon__on_stop="drain", stop__timeout=0.3 if hurry == "stop.timeout" else 60)
+    with daemon.connect() as client:
+        running = client.submit(command=["sleep", "300"], key="running")
+        client.until_state(running, "running", "running")
+        queued = client.submit(shell="exit 3")
+        delayed = client.submit(command=["true"], delay=1000)
+        daemon.process.send_signal(signal.SIGTERM)
+        if hurry == "second signal":
+            until(lambda: client.call("daemon.stats")["draining"], 10, "the drain")
+            daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+    daemon.launch()
+    daemon.until_serving()
+    with daemon.connect() as client:
+        assert client.call("job.get", id=running)["outcome"] == "cancelled"
+        assert client.wait(queued)[0]["exit_code"] == 3
+        assert client.call("job.get", id=delayed)["state"] == "waiting"
+
+
 def test_a_second_signal_ends_a_drain(start):
     daemon = start(process__slots=1, daemon__on_stop="drain")
     client = daemon.connect()
