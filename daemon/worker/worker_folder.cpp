@@ -40,6 +40,29 @@ UniqueFd listen_in(const std::string& folder) {
   return socket;
 }
 
+/// Which file it is.
+std::string identity_of(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) fail("look at a lock");
+  return std::to_string(status.st_dev) + ':' + std::to_string(status.st_ino) + "\n";
+}
+
+std::string read_note(int fd, const std::string& path) {
+  std::array<char, 128> text{};
+  const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
+  if (got < 0) fail("read " + path);
+  return {text.data(), static_cast<std::size_t>(got)};
+}
+
+/// The lock was taken on another file: nothing that this one says, or does not say, is about a living worker.
+bool is_copy(const std::string& folder) {
+  const UniqueFd lock = open_if_there(folder + "/lock");
+  if (!lock) return false;
+  const std::string note = read_note(lock.get(), folder + "/lock");
+  const auto line = note.find('\n');
+  return line != std::string::npos && line + 1 < note.size() && note.substr(line + 1) != identity_of(lock.get());
+}
+
 }  // namespace
 
 std::string workers_folder(const std::string& state_dir) { return state_dir + "/workers"; }
@@ -67,16 +90,13 @@ UniqueFd lock_dead_folder(const std::string& folder) {
 }
 
 void note_pid(const WorkerPlace& place, pid_t pid) {
-  const std::string text = std::to_string(pid) + "\n";
+  const std::string text = std::to_string(pid) + "\n" + identity_of(place.lock.get());
   if (::pwrite(place.lock.get(), text.data(), text.size(), 0) < 0) fail("write " + place.folder + "/lock");
 }
 
 pid_t noted_pid(const std::string& folder) {
   const UniqueFd lock = open_if_there(folder + "/lock");
-  std::array<char, 32> text{};
-  if (!lock) return 0;
-  if (::read(lock.get(), text.data(), text.size() - 1) < 0) fail("read " + folder + "/lock");
-  return std::atoi(text.data());
+  return lock ? std::atoi(read_note(lock.get(), folder + "/lock").c_str()) : 0;
 }
 
 void note_instance(const std::string& folder, const std::string& instance) {
@@ -95,6 +115,7 @@ FoundRuns found_runs(const std::string& folder) {
 
 std::vector<TreeMarks> begun_trees(const std::string& folder) {
   std::vector<TreeMarks> runs;
+  if (is_copy(folder)) return runs;
   const auto boot = boot_id();
   std::string instance;
   {

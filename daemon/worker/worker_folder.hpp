@@ -20,7 +20,7 @@ namespace stint::worker {
 
 /// The lock of a folder whose worker is dead; none where it lives or the folder is gone.
 [[nodiscard]] UniqueFd lock_dead_folder(const std::string& folder);
-/// Notes the worker's pid in its lock file, for whoever takes it over or has to end it. Before anybody is told of the worker:
+/// Notes in its lock file the worker's pid and which file that is, for whoever takes it over or has to end it. Before anybody is told of the worker:
 /// one without a noted pid has nothing to do and will never have.
 void note_pid(const WorkerPlace& place, pid_t pid);
 /// The pid noted there; 0 where there is none.
@@ -30,7 +30,8 @@ void note_pid(const WorkerPlace& place, pid_t pid);
 void note_instance(const std::string& folder, const std::string& instance);
 /// What a dead runner's slot file says.
 [[nodiscard]] FoundRuns found_runs(const std::string& folder);
-/// The same of what was running, as marks to find its processes by.
+/// The same of what was running, as marks to find its processes by. None in a copy of a folder: whether the worker of the
+/// original lives cannot be known here, and its programs are not ours to kill.
 [[nodiscard]] std::vector<TreeMarks> begun_trees(const std::string& folder);
 
 /// Removes the folder; the caller holds its lock.

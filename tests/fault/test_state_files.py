@@ -244,6 +244,30 @@ def test_junk_among_the_workers(start, chance):
     until(lambda: not os.path.exists(f"/proc/{pid}"), 10, "the program's end")
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_copy_harms_nothing_of_the_original(start, killed):
+    """What runs is the original's: in the copy it is lost."""
+    original = start(process__slots=2)
+    client = original.connect()
+    job = client.submit(shell=f"until [ -e {original.home}/go ]; do sleep 0.01; done; exit 3")
+    pid = client.until_state(job, "running", "running")["pid"]
+    if killed:
+        original.kill()
+    copy = start(process__slots=2)
+    copy.kill()
+    shutil.rmtree(copy.state)
+    shutil.copytree(original.state, copy.state, ignore=lambda folder, names: [name for name in names if name == "sock"])
+    copy.launch()
+    copy.until_serving()
+    assert copy.connect().wait(job)[0]["outcome"] == "lost"
+    assert os.path.exists(f"/proc/{pid}")
+    if killed:
+        original.launch()
+        original.until_serving()
+    (original.home / "go").touch()
+    assert original.connect().wait(job)[0]["exit_code"] == 3
+
+
 def test_missing_folders(start):
     """What can be made anew is made anew; an end told by a lost folder is lost, and nothing else is."""
     daemon = start(process__slots=2)
