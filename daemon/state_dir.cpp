@@ -37,6 +37,10 @@ void make_private_directory(const fs::path& path) {
   if ((status.st_mode & 077U) != 0 && ::chmod(path.c_str(), 0700) != 0) {
     throw StateDirError("cannot make " + path.string() + " private: " + why());
   }
+  if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+    throw StateDirError(path.string() + " cannot be read and written: " + why() + ". Give uid " + std::to_string(::geteuid()) +
+                        " access to it (mode 0700) and start again");
+  }
 }
 
 /// Whoever has just died may have been about to start a process, which has the lock too until it is another program.

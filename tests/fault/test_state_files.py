@@ -184,8 +184,8 @@ def nobody_s(good):
 NOBODY = 65534
 
 
-@pytest.mark.parametrize("name", ["stint.db", "stint.db-wal"])
-@pytest.mark.parametrize("mode", [0o000, 0o400])
+@pytest.mark.parametrize("name", ["stint.db", "stint.db-wal", "workers", "out"])
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o300])
 def test_no_access(nobody_s, name, mode):
     path = nobody_s / "state" / name
     path.chmod(mode)
