@@ -89,6 +89,8 @@ UniqueFd lock_dead_folder(const std::string& folder) {
   return same ? std::move(lock) : UniqueFd();
 }
 
+bool has_lock(const std::string& folder) { return ::access((folder + "/lock").c_str(), F_OK) == 0; }
+
 void note_pid(const WorkerPlace& place, pid_t pid) {
   const std::string text = std::to_string(pid) + "\n" + identity_of(place.lock.get());
   if (::pwrite(place.lock.get(), text.data(), text.size(), 0) < 0) fail("write " + place.folder + "/lock");

@@ -205,7 +205,7 @@ void Zygote::clear_dead() {
 bool Zygote::clear(const Dead& dead) {
   const std::string folder = folder_of(dead.name);
   const UniqueFd lock = lock_dead_folder(folder);
-  if (!lock && ::access((folder + "/lock").c_str(), F_OK) == 0) return false;
+  if (!lock && has_lock(folder)) return false;
   Died died{dead.name, dead.pid, dead.status, {}};
   if (lock) {
     kill_trees(begun_trees(folder), reap_all, dead.reach);
@@ -217,7 +217,8 @@ bool Zygote::clear(const Dead& dead) {
 }
 
 void Zygote::remove(const RemoveWorker& order) const {
-  if (const UniqueFd lock = lock_dead_folder(folder_of(order.name))) remove_worker_folder(folder_of(order.name));
+  const std::string folder = folder_of(order.name);
+  if (const UniqueFd lock = lock_dead_folder(folder); lock || !has_lock(folder)) remove_worker_folder(folder);
 }
 
 bool Zygote::is_child(const std::string& name) const {
@@ -259,8 +260,15 @@ void Zygote::sweep() {
       for (TreeMarks& marks : begun_trees(folder)) trees.push_back(std::move(marks));
       locks.push_back(std::move(lock));
       answer.workers.push_back({name, {}});
-    } else if (::access((folder + "/lock").c_str(), F_OK) != 0) {
-      remove_worker_folder(folder);  // its making was interrupted
+    } else if (!has_lock(folder)) {
+      const FoundRuns runs = found_runs(folder);
+      if (runs.begun.empty() && runs.ended.empty()) {
+        remove_worker_folder(folder);  // its making was interrupted
+        continue;
+      }
+      // Somebody has removed it: nobody can be reached by this folder any more.
+      for (TreeMarks& marks : begun_trees(folder)) trees.push_back(std::move(marks));
+      answer.workers.push_back({name, {}});
     } else if (is_runner(name)) {
       answer.alive.push_back({name, noted_pid(folder)});
     }

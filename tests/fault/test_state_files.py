@@ -285,6 +285,26 @@ def test_missing_folders(start):
     assert client.run(command=["echo", "on"])["stdout"]["data"] == "on\n"
 
 
+def test_a_runner_whose_lock_was_removed(start):
+    """It cannot be reached and not be proved dead: its programs are ended, and run no second time."""
+    daemon = start(process__slots=2)
+    client = daemon.connect()
+    job = client.submit(shell=f"echo >>{daemon.home}/ran; sleep 300")
+    pid = client.until_state(job, "running", "running")["pid"]
+    daemon.kill()
+    for lock in (daemon.state / "workers").glob("*/lock"):
+        lock.unlink()
+    daemon.launch()
+    daemon.until_serving()
+    client = daemon.connect()
+    assert client.wait(job)[0]["outcome"] in ("lost", "failed")  # as its runner has seen its end or not
+    assert not os.path.exists(f"/proc/{pid}")
+    assert (daemon.home / "ran").read_text() == "\n"
+    assert client.run(command=["true"])["outcome"] == "succeeded"
+    daemon.restart()
+    until(lambda: len(list((daemon.state / "workers").iterdir())) <= 4, 10, "the folders of the dead to go")
+
+
 def test_two_daemons(start, stintd):
     """The directory is taken, which the second one says, naming the socket of the first."""
     daemon = start(process__slots=2)
