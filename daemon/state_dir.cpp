@@ -20,6 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// The store's name, an ending of its own to that, and a NUL go into SQLite's 512 bytes (MAX_PATHNAME in its os_unix.c).
+constexpr std::size_t path_bytes_max = 495;
+
 std::string why() { return std::strerror(errno); }
 
 void make_private_directory(const fs::path& path) {
@@ -75,6 +78,10 @@ bool is_of_this_boot(int file) {
 }  // namespace
 
 StateDir::StateDir(fs::path path, const fs::path& socket_path) : path_(std::move(path)) {
+  if (const std::size_t bytes = fs::absolute(path_).native().size(); bytes > path_bytes_max) {
+    throw StateDirError("the state directory's path has " + std::to_string(bytes) + " bytes and may have " +
+                        std::to_string(path_bytes_max) + ": choose a shorter one with --state-dir");
+  }
   make_private_directory(path_);
   const fs::path lock_path = path_ / "lock";
   lock_.reset(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));

@@ -98,6 +98,21 @@ def test_a_path_that_is_too_long(tmp_path):
     assert done.returncode != 0 and "10" in done.stderr and "long" in done.stderr
 
 
+def test_the_longest_state_directory_and_one_that_is_too_long(start, tmp_path):
+    def path(size):
+        parts = [str(tmp_path)]
+        while (left := size - len("/".join(parts)) - 1) > 0:
+            parts.append("d" * (left if left <= 100 else min(100, left - 2)))
+        return "/".join(parts)
+
+    longest = path(495)
+    assert len(longest) == 495
+    with start(state=longest).connect() as client:
+        assert client.run(command=["echo", "x" * 100_000])["outcome"] == "succeeded"
+    done = stintd("--state-dir", longest + "d", "--socket", tmp_path / "s")
+    assert done.returncode == 1 and "has 496 bytes and may have 495" in done.stderr
+
+
 def test_shutdown_answers_first(start):
     daemon = start()
     client = daemon.connect()
