@@ -59,6 +59,10 @@ class Backend {
   /// (`unavailable`) where it was refused. Calls are made in the order of their numbers.
   virtual void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) = 0;
 
+  /// For what was read: `done(true)` once all up to `number`, which it has seen, is durable; `done(false)` where some of that
+  /// was refused first: what was read may tell of what never was.
+  virtual void when_seen(core::PersistNumber number, std::function<void(bool stands)> done) = 0;
+
   // ---- events
   /// Jobs as they were decoded; executor and lane are resolved, task names checked (Errors name the field below
   /// `field`). Throws `draining`, `unavailable`, `invalid_params`.

@@ -195,6 +195,11 @@ struct Persist {
   bool patient = false;  ///< no slot stands idle meanwhile: it may wait a moment for others to be committed with
 };
 
+[[nodiscard]] inline bool has_new_work(const Persist& persist) { return std::ranges::any_of(persist.facts, refusable); }
+[[nodiscard]] inline bool is_only_new_work(const Persist& persist) {
+  return !persist.facts.empty() && std::ranges::all_of(persist.facts, refusable);
+}
+
 struct Start {
   PersistNumber after = 0;
   Lane lane{};
