@@ -100,7 +100,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   core::CancelResult cancel(std::span<const JobId> ids, bool force) override;
   core::CancelResult cancel_group(std::string_view group, bool force) override;
   core::PersistNumber forget(std::vector<JobId> ids) override;
-  core::PersistNumber set_semaphore(const std::string& name, std::uint64_t permits) override;
+  core::Changed set_semaphore(const std::string& name, std::uint64_t permits) override;
   void acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) override;
   core::PersistNumber release_lease(core::LeaseId lease, core::Holder holder) override;
   core::PersistNumber resume_lease(core::LeaseId lease, core::Holder holder) override;

@@ -79,7 +79,7 @@ class Backend {
   virtual core::CancelResult cancel(std::span<const JobId> ids, bool force) = 0;
   virtual core::CancelResult cancel_group(std::string_view group, bool force) = 0;
   virtual core::PersistNumber forget(std::vector<JobId> ids) = 0;
-  virtual core::PersistNumber set_semaphore(const std::string& name, std::uint64_t permits) = 0;
+  virtual core::Changed set_semaphore(const std::string& name, std::uint64_t permits) = 0;
   /// Calls `done` once: with the lease when that is on disk, or with an Error (`timed_out`, `draining`, `unavailable`); not at
   /// all where the connection has gone while it waited. Throws what Scheduler::on_acquire throws.
   using AcquireDone = std::function<void(const std::optional<Error>&, core::LeaseId)>;

@@ -80,6 +80,12 @@ template <class Answer>
   return out;
 }
 
+[[nodiscard]] inline Reply done_when(core::Changed changed) {
+  Reply out = done_when(changed.after);
+  out.even_if_refused = !changed.is_new_work;
+  return out;
+}
+
 /// Answers when `reply.after` is durable.
 void answer_when_durable(Backend& backend, const Ticket& ticket, Reply reply);
 

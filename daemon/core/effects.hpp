@@ -185,6 +185,8 @@ using Fact =
   if (put != nullptr) return !put->returned;
   const auto* const lease = std::get_if<LeaseFact>(&fact);
   if (lease != nullptr) return !lease->bound_anew;
+  if (const auto* const channel = std::get_if<ChannelFact>(&fact)) return channel->made;
+  if (const auto* const semaphore = std::get_if<SemaphoreFact>(&fact)) return semaphore->made;
   return std::holds_alternative<SubmitFact>(fact) || std::holds_alternative<StartFact>(fact);
 }
 
@@ -199,6 +201,12 @@ struct Persist {
 [[nodiscard]] inline bool is_only_new_work(const Persist& persist) {
   return !persist.facts.empty() && std::ranges::all_of(persist.facts, refusable);
 }
+
+/// What the answer to a change waits for.
+struct Changed {
+  PersistNumber after = 0;
+  bool is_new_work = false;  ///< refused with that
+};
 
 struct Start {
   PersistNumber after = 0;

@@ -18,6 +18,7 @@ struct ChannelFact {
   std::uint64_t capacity = 0;
   bool closed = false;
   bool removed = false;  ///< with all that is in it
+  bool made = false;     ///< it was not there, or that may still be refused: new work
 };
 struct ChannelPutFact {
   std::uint64_t channel = 0;
@@ -38,6 +39,7 @@ struct EventFact {
 struct SemaphoreFact {
   std::string name;
   std::uint64_t permits = 0;
+  bool made = false;  ///< as of a channel
 };
 /// Somebody holds permits. New work: a store without room refuses it.
 struct LeaseFact {

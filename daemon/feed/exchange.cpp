@@ -35,21 +35,27 @@ void Exchange::work(Work&& change) {
 
 // ---- channels
 
+void Exchange::on_refused(core::PersistNumber number) {
+  core::ChannelAnswers answers;
+  channels_.on_refused(number, answers);
+  answer(std::move(answers));
+}
+
 void Exchange::on_durable(core::PersistNumber number) {
   if (!channels_.on_durable(number)) return;
   work([&](core::Step& step, core::ChannelAnswers& out) { channels_.serve_decided(step, out); });
 }
 
-core::PersistNumber Exchange::open(const std::string& name, std::uint64_t capacity, bool durable) {
-  core::PersistNumber after = 0;
-  work([&](core::Step& step, core::ChannelAnswers& out) { after = channels_.open(name, capacity, durable, step, out); });
-  return after;
+core::Changed Exchange::open(const std::string& name, std::uint64_t capacity, bool durable) {
+  core::Changed changed;
+  work([&](core::Step& step, core::ChannelAnswers& out) { changed = channels_.open(name, capacity, durable, step, out); });
+  return changed;
 }
 
-core::PersistNumber Exchange::close(const std::string& name) {
-  core::PersistNumber after = 0;
-  work([&](core::Step& step, core::ChannelAnswers& out) { after = channels_.close(name, step, out); });
-  return after;
+core::Changed Exchange::close(const std::string& name) {
+  core::Changed changed;
+  work([&](core::Step& step, core::ChannelAnswers& out) { changed = channels_.close(name, step, out); });
+  return changed;
 }
 
 core::PersistNumber Exchange::remove(const std::string& name) {
@@ -120,9 +126,15 @@ void Exchange::answer(core::ChannelAnswers answers) {
     }
     const core::PersistNumber after = one.after;
     ledger_.when_durable(
-        after, [answered = std::move(call.mapped()), one = std::move(one)](const std::optional<Error>& refused) mutable {
+        after, [this, answered = std::move(call.mapped()), one = std::move(one)](const std::optional<Error>& refused) mutable {
           // What was taken is taken, whatever else was refused with it.
-          if (refused && std::holds_alternative<core::ChannelAnswer::Accepted>(one.what)) one.what = *refused;
+          if (const auto* const put = std::get_if<core::ChannelAnswer::Accepted>(&one.what)) {
+            if (refused) {
+              one.what = *refused;
+            } else if (channels_.was_refused(put->channel)) {
+              one.what = unavailable("the store had no room for the channel itself", "store");
+            }
+          }
           answered(std::move(one));
         });
   }

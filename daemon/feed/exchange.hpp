@@ -43,12 +43,12 @@ class Exchange {
   void restore(std::vector<core::StoredChannel> channels, const std::vector<std::string>& events);
 
   // ---- from the engine, after each commit: the refusals, then the new bound
-  void on_refused(core::PersistNumber number) { channels_.on_refused(number); }
+  void on_refused(core::PersistNumber number);
   void on_durable(core::PersistNumber number);
 
   // ---- channels; what is thrown has changed nothing. Returned is what the answer waits for.
-  core::PersistNumber open(const std::string& name, std::uint64_t capacity, bool durable);
-  core::PersistNumber close(const std::string& name);
+  core::Changed open(const std::string& name, std::uint64_t capacity, bool durable);
+  core::Changed close(const std::string& name);
   core::PersistNumber remove(const std::string& name);
   /// The put would not wait.
   [[nodiscard]] bool has_room(const std::string& name, const json::Raw& item) const { return channels_.has_room(name, item); }

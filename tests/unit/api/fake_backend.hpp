@@ -62,7 +62,7 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
   }
   void lend(JobId, Attempt, bool) override {}
   void progress(JobId, Attempt, double, std::string) override {}
-  core::PersistNumber set_semaphore(const std::string&, std::uint64_t) override { return 0; }
+  core::Changed set_semaphore(const std::string&, std::uint64_t) override { return {}; }
   void acquire(core::Acquire, std::optional<Duration>, AcquireDone done) override { done(std::nullopt, 1); }
   core::PersistNumber release_lease(core::LeaseId, core::Holder) override { return 0; }
   core::PersistNumber resume_lease(core::LeaseId, core::Holder) override { return 0; }

@@ -7,7 +7,7 @@
 namespace stint::core::simulation {
 
 bool Simulation::semaphore() {
-  scheduler_->on_semaphore("s", 2 + below(3), now_, effects_);
+  scheduler_->on_semaphore("s", chance(0.3) ? 0 : 2 + below(3), now_, effects_);
   count("on_semaphore");
   after_event();
   return true;
