@@ -186,6 +186,7 @@ using Fact =
   const auto* const lease = std::get_if<LeaseFact>(&fact);
   if (lease != nullptr) return !lease->bound_anew;
   if (const auto* const channel = std::get_if<ChannelFact>(&fact)) return channel->made;
+  if (const auto* const event = std::get_if<EventFact>(&fact)) return event->set;
   if (const auto* const semaphore = std::get_if<SemaphoreFact>(&fact)) return semaphore->made;
   return std::holds_alternative<SubmitFact>(fact) || std::holds_alternative<StartFact>(fact);
 }

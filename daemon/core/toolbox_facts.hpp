@@ -32,7 +32,7 @@ struct ChannelTakeFact {
 };
 struct EventFact {
   std::string name;
-  bool set = false;
+  bool set = false;  ///< then new work
 };
 
 /// A semaphore has this size.

@@ -59,7 +59,7 @@ class Exchange {
   [[nodiscard]] std::vector<core::ChannelState> channels() const { return channels_.list(); }
 
   // ---- events
-  core::PersistNumber set(const std::string& name);
+  core::Changed set(const std::string& name);
   core::PersistNumber clear(const std::string& name);
   using WaitDone = std::function<void(const std::optional<Error>& error)>;
   void wait(StreamId call, const std::string& name, std::optional<Duration> timeout, WaitDone done);
@@ -76,6 +76,11 @@ class Exchange {
   void channel_call(StreamId call, std::optional<Duration> timeout, const std::string& what, Answered answered);
   void answer(core::ChannelAnswers answers);
   void give_back(core::ChannelAnswer::Items taken);
+  /// The call waits until the event is set.
+  void stand(StreamId call, const std::string& name);
+  /// The event is set: the call is answered when that is on disk, and stands again where it is refused.
+  void wake(StreamId call, const std::string& name, core::PersistNumber after);
+  void end_wait(StreamId call, const std::optional<Error>& error);
 
   Feed& feed_;
   Ledger& ledger_;

@@ -56,6 +56,31 @@ TEST_F(MethodsTest, ReadsAreAnsweredWhateverIsRefusedMeanwhile) {
   }
 }
 
+TEST_F(MethodsTest, WhoWaitsForAnEventWaitsOnWhereItsSetIsRefused) {
+  backend.house.auto_commit = false;
+  EXPECT_TRUE(peer.call("event.wait", {{"name", "go"}}).is_null());
+  EXPECT_TRUE(peer.call("event.set", {{"name", "go"}}).is_null());
+  backend.refuse();
+  const auto lines = peer.hear();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(lines[0]["error"]["data"]["kind"], "unavailable") << "that of the set";
+  EXPECT_TRUE(peer.call("event.set", {{"name", "go"}}).is_null());
+  backend.commit();
+  EXPECT_EQ(peer.hear().size(), 2U);
+}
+
+TEST_F(MethodsTest, WhatIsNewIsRefusedAndNeverWas) {
+  backend.house.auto_commit = false;
+  EXPECT_TRUE(peer.call("channel.open", {{"name", "c"}, {"capacity", 1}, {"durable", true}}).is_null());
+  EXPECT_TRUE(peer.call("channel.get", {{"name", "c"}}).is_null());
+  backend.refuse();
+  const auto lines = peer.hear();
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0]["error"]["data"]["kind"], "not_found") << "who waits there is told";
+  EXPECT_EQ(lines[1]["error"]["data"]["kind"], "unavailable");
+  EXPECT_EQ(kind_of("channel.get", {{"name", "c"}}), "not_found");
+}
+
 TEST_F(MethodsTest, SubmitManyBothForms) {
   auto answer = peer.call("job.submit_many", {{"template", {{"command", {"echo", "{}"}}}}, {"items", {"a", 2}}});
   EXPECT_EQ(answer["result"]["first"], 1);

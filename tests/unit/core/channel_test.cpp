@@ -372,6 +372,26 @@ TEST_F(NamedEventsTest, SetWakesAllWhoWait) {
   EXPECT_FALSE(events.wait(5, "go"));
 }
 
+TEST_F(NamedEventsTest, ARefusedSetLeavesNoTrace) {
+  EXPECT_FALSE(events.wait(1, "go"));
+  set("go");
+  EXPECT_EQ(set("go").changed.after, newest) << "this one hangs on it too";
+  EXPECT_TRUE(set("go").changed.is_new_work);
+  events.on_refused(newest);
+  EXPECT_TRUE(events.list().empty());
+  EXPECT_FALSE(events.wait(1, "go")) << "who was woken waits anew";
+  set("go");
+  const PersistNumber first = newest;
+  clear("go");
+  set("go");
+  events.on_refused(first);
+  EXPECT_TRUE(events.is_set("go")) << "it was set again";
+  EXPECT_EQ(events.set_in("go"), newest);
+  events.on_durable(newest);
+  EXPECT_EQ(events.set_in("go"), 0U);
+  EXPECT_FALSE(set("go").changed.is_new_work);
+}
+
 TEST_F(NamedEventsTest, AsManyAsThereMayBe) {
   for (std::size_t i = 0; i < limits::events_max; ++i) set("e" + std::to_string(i));
   EXPECT_THROW(set("one more"), Error);
