@@ -1,5 +1,8 @@
 #include "daemon/engine.hpp"
 
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -106,12 +109,7 @@ void Engine::settle() {
 
 void Engine::perform(core::Effect& effect) {
   if (auto* persist = std::get_if<core::Persist>(&effect)) {
-    if (timed_ == 0 && persist->number != 0) {
-      timed_ = persist->number;
-      timed_since_ = std::chrono::steady_clock::now();
-      if (persist->patient) timed_since_ += db::patience;  // nothing waits for the time that it spends there
-    }
-    store_.persist(std::move(*persist));
+    hand_to_store(std::move(*persist));
     return;
   }
   if (const auto* timer = std::get_if<core::ArmTimer>(&effect)) {
@@ -149,6 +147,24 @@ void Engine::perform(core::Effect& effect) {
   } else {
     held_.add(after, std::move(effect));
   }
+}
+
+// While the store has no room, one at a time asks it for new work. The others are told the same as soon as this event is over,
+// and so, once that one is decided, there is a moment in which reads see nothing that may still be refused.
+void Engine::hand_to_store(core::Persist persist) {
+  if (!refusing_.empty() && asked_ != 0 && core::is_only_new_work(persist)) {
+    if (turned_away_.empty()) boost::asio::post(io_, [this] { on_commit({{}, durable_, {}, false}); });
+    turned_away_.push_back(persist.number);
+    persist.facts.clear();  // its number is decided in its turn
+  } else if (persist.number != 0) {
+    if (core::has_new_work(persist)) asked_ = persist.number;
+    if (timed_ == 0) {
+      timed_ = persist.number;
+      timed_since_ = std::chrono::steady_clock::now();
+      if (persist.patient) timed_since_ += db::patience;  // nothing waits for the time that it spends there
+    }
+  }
+  store_.persist(std::move(persist));
 }
 
 void Engine::release(const core::Effect& effect) {
@@ -191,16 +207,28 @@ void Engine::begin(const core::Start& start) {
 }
 
 void Engine::on_commit(const db::CommitResult& result) {
-  for (const core::PersistNumber number : result.refused) {
+  std::vector<core::PersistNumber> refused = result.refused;
+  refused.insert(refused.end(), turned_away_.begin(), turned_away_.end());
+  turned_away_.clear();
+  std::ranges::sort(refused, std::greater());
+  std::vector<Held::Read> again;
+  if (!refused.empty()) again = held_.take_reads(refused.back());
+  for (const core::PersistNumber number : refused) {
     scheduler_.on_refused(number, wall_now(), effects_);
     exchange_.on_refused(number);
-    refuse(number, result.reason);
+    refuse(number, result.reason.empty() ? refusing_ : result.reason);
+    if (number == asked_) asked_ = 0;
   }
   if (result.took_new_work || !result.refused.empty()) note_refusing(result.reason);
   durable_ = result.durable;
+  if (asked_ <= durable_) asked_ = 0;
+  // Before anything else happens, which might bring new work.
+  for (const Held::Read& read : again) read(false);
   while (auto thing = held_.take(durable_)) {
     if (auto* answer = std::get_if<Held::Answer>(&*thing)) {
       (*answer)(std::nullopt);
+    } else if (auto* read = std::get_if<Held::Read>(&*thing)) {
+      (*read)(true);
     } else {
       release(std::get<core::Effect>(*thing));
     }
@@ -246,6 +274,14 @@ void Engine::when_durable(core::PersistNumber number, std::function<void(std::op
     done(std::nullopt);
   } else {
     held_.add(number, std::move(done));
+  }
+}
+
+void Engine::when_seen(core::PersistNumber number, std::function<void(bool)> done) {
+  if (number <= durable_) {
+    done(true);
+  } else {
+    held_.add(number, Held::Read(std::move(done)));
   }
 }
 

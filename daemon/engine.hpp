@@ -90,6 +90,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   [[nodiscard]] nlohmann::json info() const override;
   [[nodiscard]] nlohmann::json stats() const override;
   void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) override;
+  void when_seen(core::PersistNumber number, std::function<void(bool stands)> done) override;
   api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view field,
                         std::optional<core::SubmitKey> key, std::optional<JobId> parent) override;
   void lend(JobId job, Attempt attempt, bool waits) override;
@@ -99,7 +100,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   core::CancelResult cancel(std::span<const JobId> ids, bool force) override;
   core::CancelResult cancel_group(std::string_view group, bool force) override;
   core::PersistNumber forget(std::vector<JobId> ids) override;
-  core::PersistNumber set_semaphore(const std::string& name, std::uint64_t permits) override;
+  core::Changed set_semaphore(const std::string& name, std::uint64_t permits) override;
   void acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) override;
   core::PersistNumber release_lease(core::LeaseId lease, core::Holder holder) override;
   core::PersistNumber resume_lease(core::LeaseId lease, core::Holder holder) override;
@@ -139,6 +140,7 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
 
   void settle();
   void perform(core::Effect& effect);
+  void hand_to_store(core::Persist persist);
   void release(const core::Effect& effect);
   void begin(const core::Start& start);
   void on_commit(const db::CommitResult& result);
@@ -177,8 +179,10 @@ class Engine final : public api::Backend, public exec::Observer, public feed::Le
   bool settling_ = false;
   Held held_;  // waiting for their Persist
   core::PersistNumber durable_ = 0;
-  std::string refusing_;           // why the store refused the newest new work; empty where it took it
-  core::PersistNumber timed_ = 0;  // the Persist whose commit is being timed; 0: none
+  std::string refusing_;                          // why the store refused the newest new work; empty where it took it
+  core::PersistNumber asked_ = 0;                 // the newest Persist with new work that the store has not decided; 0: none
+  std::vector<core::PersistNumber> turned_away_;  // refused without asking the store, and not undone yet
+  core::PersistNumber timed_ = 0;                 // the Persist whose commit is being timed; 0: none
   std::chrono::steady_clock::time_point timed_since_;
   boost::asio::system_timer timer_;  // of the wall clock, which may be set
   std::optional<Time> timer_at_;

@@ -25,10 +25,10 @@ void Engine::lend(JobId job, Attempt attempt, bool waits) {
 
 // ---- permits
 
-core::PersistNumber Engine::set_semaphore(const std::string& name, std::uint64_t permits) {
-  const auto number = scheduler_.on_semaphore(name, permits, wall_now(), effects_);
+core::Changed Engine::set_semaphore(const std::string& name, std::uint64_t permits) {
+  const core::Changed changed = scheduler_.on_semaphore(name, permits, wall_now(), effects_);
   settle();
-  return number;
+  return changed;
 }
 
 void Engine::acquire(core::Acquire what, std::optional<Duration> timeout, AcquireDone done) {

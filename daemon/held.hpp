@@ -1,4 +1,4 @@
-// What waits for the store: effects and answers, released in the order of the Persist that they wait for.
+// What waits for the store: effects, answers and reads, released in the order of the Persist that they wait for.
 //
 // A value; the engine owns it. Entries for one Persist keep the order in which they were added.
 #pragma once
@@ -17,7 +17,8 @@ namespace stint {
 class Held {
  public:
   using Answer = std::function<void(std::optional<Error>)>;
-  using Thing = std::variant<core::Effect, Answer>;
+  using Read = std::function<void(bool stands)>;  ///< as Backend::when_seen
+  using Thing = std::variant<core::Effect, Answer, Read>;
 
   void add(core::PersistNumber after, Thing thing) {
     Entry entry{after, std::move(thing)};
@@ -45,6 +46,18 @@ class Held {
     for (auto entry = from; entry != to; ++entry) things.push_back(std::move(entry->thing));
     entries_.erase(from, to);
     return things;
+  }
+
+  /// Takes out the reads that wait for `number` or a newer one: it was refused, and they may have seen it.
+  [[nodiscard]] std::vector<Read> take_reads(core::PersistNumber number) {
+    std::vector<Read> reads;
+    const auto seen = std::remove_if(end_of(number - 1), entries_.end(), [&reads](Entry& entry) {
+      auto* const read = std::get_if<Read>(&entry.thing);
+      if (read != nullptr) reads.push_back(std::move(*read));
+      return read != nullptr;
+    });
+    entries_.erase(seen, entries_.end());
+    return reads;
   }
 
   [[nodiscard]] bool empty() const { return entries_.empty(); }

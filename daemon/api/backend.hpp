@@ -59,6 +59,10 @@ class Backend {
   /// (`unavailable`) where it was refused. Calls are made in the order of their numbers.
   virtual void when_durable(core::PersistNumber number, std::function<void(std::optional<Error>)> done) = 0;
 
+  /// For what was read: `done(true)` once all up to `number`, which it has seen, is durable; `done(false)` where some of that
+  /// was refused first: what was read may tell of what never was.
+  virtual void when_seen(core::PersistNumber number, std::function<void(bool stands)> done) = 0;
+
   // ---- events
   /// Jobs as they were decoded; executor and lane are resolved, task names checked (Errors name the field below
   /// `field`). Throws `draining`, `unavailable`, `invalid_params`.
@@ -75,7 +79,7 @@ class Backend {
   virtual core::CancelResult cancel(std::span<const JobId> ids, bool force) = 0;
   virtual core::CancelResult cancel_group(std::string_view group, bool force) = 0;
   virtual core::PersistNumber forget(std::vector<JobId> ids) = 0;
-  virtual core::PersistNumber set_semaphore(const std::string& name, std::uint64_t permits) = 0;
+  virtual core::Changed set_semaphore(const std::string& name, std::uint64_t permits) = 0;
   /// Calls `done` once: with the lease when that is on disk, or with an Error (`timed_out`, `draining`, `unavailable`); not at
   /// all where the connection has gone while it waited. Throws what Scheduler::on_acquire throws.
   using AcquireDone = std::function<void(const std::optional<Error>&, core::LeaseId)>;

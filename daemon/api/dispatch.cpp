@@ -182,6 +182,13 @@ Ticket Context::defer_briefly() { return conversation.defer(std::move(head), Fla
 void answer_when_durable(Backend& backend, const Ticket& ticket, Reply reply) {
   if (reply.is_later) return;
   if (reply.after == 0) return ticket.result(reply.result);
+  if (reply.again) {
+    return backend.when_seen(reply.after,
+                             [ticket, result = std::move(reply.result), again = std::move(reply.again)](bool stands) {
+                               if (stands) return ticket.result(result);
+                               if (ticket.open()) again(ticket);
+                             });
+  }
   backend.when_durable(
       reply.after, [ticket, result = std::move(reply.result), stands = reply.even_if_refused](const std::optional<Error>& error) {
         if (error && !stands) {

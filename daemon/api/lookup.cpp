@@ -36,22 +36,30 @@ void locate(Backend& backend, JobId id, std::function<void(const Located&)> done
   }
 }
 
-Reply answer_about(Context& context, JobId id, std::function<Reply(const Located&)> reply) {
-  if (const core::Job* const job = context.backend.scheduler().find(id); job != nullptr && job->spec) {
-    const auto finished = finished_form(*job);
-    return reply(finished ? Located{nullptr, finished, {}} : Located{job, nullptr, {}});
-  }
-  const Ticket ticket = context.defer();
+void answer_about(Backend& backend, const Ticket& ticket, JobId id, std::function<Reply(const Located&)> look) {
   locate(
-      context.backend, id,
-      [ticket, &backend = context.backend, reply = std::move(reply)](const Located& at) {
+      backend, id,
+      [&backend, ticket, id, look](const Located& at) {
         try {
-          answer_when_durable(backend, ticket, reply(at));
+          Reply reply = look(at);
+          reply.again = [&backend, id, look](const Ticket& open) { answer_about(backend, open, id, look); };
+          answer_when_durable(backend, ticket, std::move(reply));
         } catch (const Error& error) {
           ticket.error(error);
         }
       },
       [ticket](const Error& error) { ticket.error(error); });
+}
+
+Reply answer_about(Context& context, JobId id, std::function<Reply(const Located&)> look) {
+  Backend& backend = context.backend;
+  if (const core::Job* const job = backend.scheduler().find(id); job != nullptr && job->spec) {
+    const auto finished = finished_form(*job);
+    Reply reply = look(finished ? Located{nullptr, finished, {}} : Located{job, nullptr, {}});
+    reply.again = [&backend, id, look](const Ticket& open) { answer_about(backend, open, id, look); };
+    return reply;
+  }
+  answer_about(backend, context.defer(), id, std::move(look));
   return Reply::later();
 }
 

@@ -23,9 +23,11 @@ struct Located {
   [[nodiscard]] std::uint32_t owner() const { return job != nullptr ? job->user->uid : finished->user->uid; }
 };
 
-/// Finds job `id` and answers with what `reply` makes of it; Errors that it throws are answered. `reply` gets no Context:
-/// it may be called after the handler has returned.
-[[nodiscard]] Reply answer_about(Context& context, JobId id, std::function<Reply(const Located&)> reply);
+/// Finds job `id` and answers with what `look` makes of it; Errors that it throws are answered. `look` gets no Context:
+/// it may be called after the handler has returned, and again.
+[[nodiscard]] Reply answer_about(Context& context, JobId id, std::function<Reply(const Located&)> look);
+/// The same where the call is deferred already.
+void answer_about(Backend& backend, const Ticket& ticket, JobId id, std::function<Reply(const Located&)> look);
 
 /// Calls `done` with the job, maybe inside this call, or with an Error; may outlive the handler.
 void locate(Backend& backend, JobId id, std::function<void(const Located&)> done, std::function<void(const Error&)> failed);

@@ -4,6 +4,7 @@
 // thread; only the conversation writes what they return.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -52,6 +53,8 @@ struct Reply {
   core::PersistNumber after = 0;
   /// The result stands even where that Persist was refused: it says nothing of new work.
   bool even_if_refused = false;
+  /// Of a read: looks again, and answers; called where something that the read may have seen was refused.
+  std::function<void(const Ticket&)> again{};
   bool is_later = false;
 
   [[nodiscard]] static Reply later() {
@@ -77,8 +80,22 @@ template <class Answer>
   return out;
 }
 
+[[nodiscard]] inline Reply done_when(core::Changed changed) {
+  Reply out = done_when(changed.after);
+  out.even_if_refused = !changed.is_new_work;
+  return out;
+}
+
 /// Answers when `reply.after` is durable.
 void answer_when_durable(Backend& backend, const Ticket& ticket, Reply reply);
+
+/// The answer that `look` sees, which waits for all that it may have seen.
+template <class Look>
+[[nodiscard]] Reply read(Backend& backend, Look look) {
+  Reply out = reply(look(), backend.scheduler().newest_persist());
+  out.again = [&backend, look](const Ticket& ticket) { answer_when_durable(backend, ticket, read(backend, look)); };
+  return out;
+}
 
 /// Decoded parameters with their handler, for requests that are decoded on another thread.
 class Prepared {

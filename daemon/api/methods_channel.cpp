@@ -52,12 +52,14 @@ Reply on_channel_get(Context& context, protocol::ChannelGetRequest&& request) {
 }
 
 Reply on_channel_list(Context& context, protocol::Nothing&&) {
-  protocol::ChannelListAnswer answer;
-  for (core::ChannelState& state : context.backend.exchange().channels()) {
-    answer.channels.push_back({std::move(state.name), state.capacity, state.durable, state.closed, state.items, state.bytes,
-                               state.putting, state.getting});
-  }
-  return reply(answer, context.backend.scheduler().newest_persist());
+  return read(context.backend, [&exchange = context.backend.exchange()] {
+    protocol::ChannelListAnswer answer;
+    for (core::ChannelState& state : exchange.channels()) {
+      answer.channels.push_back({std::move(state.name), state.capacity, state.durable, state.closed, state.items, state.bytes,
+                                 state.putting, state.getting});
+    }
+    return answer;
+  });
 }
 
 }  // namespace stint::api

@@ -26,11 +26,13 @@ Reply on_event_wait(Context& context, protocol::EventWaitRequest&& request) {
 }
 
 Reply on_event_list(Context& context, protocol::Nothing&&) {
-  protocol::EventListAnswer answer;
-  for (core::NamedEventState& state : context.backend.exchange().events()) {
-    answer.events.push_back({std::move(state.name), state.set, state.waiting});
-  }
-  return reply(answer, context.backend.scheduler().newest_persist());
+  return read(context.backend, [&exchange = context.backend.exchange()] {
+    protocol::EventListAnswer answer;
+    for (core::NamedEventState& state : exchange.events()) {
+      answer.events.push_back({std::move(state.name), state.set, state.waiting});
+    }
+    return answer;
+  });
 }
 
 }  // namespace stint::api

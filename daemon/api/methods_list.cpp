@@ -159,7 +159,8 @@ void ListWalk::merge(const std::vector<core::FinishedPtr>& stored) {
   };
   const auto take_here_below = [&](JobId id) {
     for (; here != here_.end() && here->id < id && here->id <= bound_; ++here) {
-      if (!take(here->id, here->record)) return false;
+      const bool vanished = backend_.scheduler().was_refused(here->id);  // while the store was asked
+      if (!vanished && !take(here->id, here->record)) return false;
     }
     return true;
   };
@@ -181,6 +182,9 @@ void ListWalk::answer(std::optional<JobId> next) {
   if (next) reply.result += R"(,"next":)" + std::to_string(*next);
   reply.result += '}';
   reply.after = backend_.scheduler().newest_persist();
+  reply.again = [&backend = backend_, request = request_](const Ticket& ticket) {
+    std::make_shared<ListWalk>(backend, ticket, protocol::ListRequest(request))->begin();
+  };
   answer_when_durable(backend_, ticket_, std::move(reply));
 }
 

@@ -81,12 +81,13 @@ Reply on_lease_resume(Context& context, protocol::LeaseResumeRequest&& request) 
 
 Reply on_semaphore_list(Context& context, protocol::Nothing&&) {
   const core::Scheduler& scheduler = context.backend.scheduler();
-  return reply(protocol::SemaphoreListAnswer{rows(scheduler, core::PermitKind::semaphore)}, scheduler.newest_persist());
+  return read(context.backend,
+              [&scheduler] { return protocol::SemaphoreListAnswer{rows(scheduler, core::PermitKind::semaphore)}; });
 }
 
 Reply on_lock_list(Context& context, protocol::Nothing&&) {
   const core::Scheduler& scheduler = context.backend.scheduler();
-  return reply(protocol::LockListAnswer{rows(scheduler, core::PermitKind::lock)}, scheduler.newest_persist());
+  return read(context.backend, [&scheduler] { return protocol::LockListAnswer{rows(scheduler, core::PermitKind::lock)}; });
 }
 
 }  // namespace stint::api

@@ -51,25 +51,25 @@ Reply on_pool_set(Context& context, PoolSpec&& request) {
 }
 
 Reply on_pool_list(Context& context, protocol::Nothing&&) {
-  protocol::PoolListAnswer answer;
-  for (const core::PoolView& pool : context.backend.scheduler().pools()) {
-    const PoolSpec& spec = *pool.spec;
-    protocol::PoolRow& row = answer.pools.emplace_back();
-    row.name = spec.name;
-    row.command = spec.command;
-    row.size = spec.size;
-    row.cwd = spec.cwd;
-    row.max_jobs = spec.max_jobs;
-    row.idle_timeout = spec.idle_timeout;
-    row.bind = spec.bind;
-    if (pool.owner) row.user = pool.owner->name;
-    row.queued = pool.queued;
-    row.running = pool.running;
-    row.removing = pool.removing;
-  }
-  Reply out = reply(answer, context.backend.scheduler().newest_persist());
-  out.even_if_refused = true;
-  return out;
+  return read(context.backend, [&scheduler = context.backend.scheduler()] {
+    protocol::PoolListAnswer answer;
+    for (const core::PoolView& pool : scheduler.pools()) {
+      const PoolSpec& spec = *pool.spec;
+      protocol::PoolRow& row = answer.pools.emplace_back();
+      row.name = spec.name;
+      row.command = spec.command;
+      row.size = spec.size;
+      row.cwd = spec.cwd;
+      row.max_jobs = spec.max_jobs;
+      row.idle_timeout = spec.idle_timeout;
+      row.bind = spec.bind;
+      if (pool.owner) row.user = pool.owner->name;
+      row.queued = pool.queued;
+      row.running = pool.running;
+      row.removing = pool.removing;
+    }
+    return answer;
+  });
 }
 
 Reply on_pool_remove(Context& context, protocol::PoolRemoveRequest&& request) {

@@ -77,15 +77,12 @@ struct RunAnswer {
       return ticket.result(record);
     }
     // Its timeout has passed: the record of a job that goes on.
-    locate(
-        backend, id,
-        [&to = backend, where = ticket](const Located& at) {
-          Reply reply;
-          reply.result = at.finished ? at.finished->record : at.record(to.scheduler());
-          reply.after = to.scheduler().newest_persist();
-          answer_when_durable(to, where, std::move(reply));
-        },
-        [where = ticket](const Error& gone) { where.error(gone); });
+    answer_about(backend, ticket, id, [&to = backend](const Located& at) {
+      Reply reply;
+      reply.result = at.finished ? at.finished->record : at.record(to.scheduler());
+      reply.after = to.scheduler().newest_persist();
+      return reply;
+    });
   }
 };
 

@@ -20,7 +20,7 @@ Error was_removed(const std::string& name) {
 }  // namespace
 
 bool Channels::Channel::takes(const json::Raw& item) const {
-  if (items.size() >= capacity) return false;
+  if (items.size() >= shape.capacity) return false;
   return items.empty() || bytes + item.text.size() <= limits::channel_bytes_max;
 }
 
@@ -35,15 +35,23 @@ Channels::Channel& Channels::require(const std::string& name) {
   throw error;
 }
 
-PersistNumber Channels::record(const Channel& channel, Step& step) const {
-  if (!channel.durable) return 0;
-  return step.record(ChannelFact{channel.number, channel.name, channel.capacity, channel.closed, false});
+Changed Channels::record(const Channel& channel, std::optional<Shape> before, Step& step) {
+  if (!channel.durable) return {};
+  const bool made = !before || made_.is_open(channel.name);
+  const PersistNumber number =
+      step.record(ChannelFact{channel.number, channel.name, channel.shape.capacity, channel.shape.closed, false, made});
+  if (made) {
+    made_.changed(number, channel.name, before);
+    undecided_.emplace_back(number, channel.name);
+  }
+  return {number, made};
 }
 
 // ---- the channels themselves
 
-PersistNumber Channels::open(const std::string& name, std::uint64_t capacity, bool durable, Step& step, ChannelAnswers& out) {
+Changed Channels::open(const std::string& name, std::uint64_t capacity, bool durable, Step& step, ChannelAnswers& out) {
   auto found = channels_.find(name);
+  std::optional<Shape> before;
   if (found == channels_.end()) {
     if (channels_.size() >= limits::channels_max) {
       throw limit_exceeded("there are " + std::to_string(limits::channels_max) + " channels: remove some", "channels_max",
@@ -56,35 +64,42 @@ PersistNumber Channels::open(const std::string& name, std::uint64_t capacity, bo
   } else if (found->second.durable != durable) {
     throw Error(ErrorKind::conflict, "the channel '" + name + "' is there and is " + (durable ? "not " : "") +
                                          "durable: remove it first, or open it as it is");
+  } else {
+    before = found->second.shape;
   }
   Channel& channel = found->second;
-  channel.capacity = capacity;
-  channel.closed = false;
-  const PersistNumber number = record(channel, step);
+  channel.shape = {capacity, false};
+  const Changed changed = record(channel, before, step);
   serve(channel, step, out);
-  return number;
+  return changed;
 }
 
-PersistNumber Channels::close(const std::string& name, Step& step, ChannelAnswers& out) {
+Changed Channels::close(const std::string& name, Step& step, ChannelAnswers& out) {
   Channel& channel = require(name);
-  channel.closed = true;
-  const PersistNumber number = record(channel, step);
+  const Shape before = std::exchange(channel.shape, {channel.shape.capacity, true});
+  const Changed changed = record(channel, before, step);
   refuse_putting(channel, is_closed(name), out);
   serve(channel, step, out);
-  return number;
+  return changed;
 }
 
 PersistNumber Channels::remove(const std::string& name, Step& step, ChannelAnswers& out) {
   Channel& channel = require(name);
   const PersistNumber number =
-      channel.durable ? step.record(ChannelFact{channel.number, name, channel.capacity, channel.closed, true}) : 0;
-  refuse_putting(channel, was_removed(name), out);
-  for (const auto& [call, count] : channel.getting) {
+      channel.durable ? step.record(ChannelFact{channel.number, name, channel.shape.capacity, channel.shape.closed, true}) : 0;
+  made_.settled(name);
+  drop(name, out);
+  return number;
+}
+
+void Channels::drop(const std::string& name, ChannelAnswers& out) {
+  const auto found = channels_.find(name);
+  refuse_putting(found->second, was_removed(name), out);
+  for (const auto& [call, count] : found->second.getting) {
     callers_.erase(call);
     out.push_back({call, 0, was_removed(name)});
   }
-  channels_.erase(channels_.find(name));
-  return number;
+  channels_.erase(found);
 }
 
 void Channels::refuse_putting(Channel& channel, const Error& error, ChannelAnswers& out) {
@@ -104,7 +119,7 @@ bool Channels::has_room(const std::string& name, const json::Raw& item) const {
 
 void Channels::put(CallId call, const std::string& name, json::Raw item, Step& step, ChannelAnswers& out) {
   Channel& channel = require(name);
-  if (channel.closed) throw is_closed(name);
+  if (channel.shape.closed) throw is_closed(name);
   channel.putting.emplace(call, std::move(item));
   callers_.emplace(call, &channel);
   serve(channel, step, out);
@@ -170,12 +185,12 @@ void Channels::serve(Channel& channel, Step& step, ChannelAnswers& out) {
       const CallId call = channel.putting.begin()->first;
       json::Raw item = std::move(channel.putting.begin()->second);
       leave_line(call);
-      out.push_back({call, append(channel, std::move(item), step), ChannelAnswer::Accepted{}});
+      out.push_back({call, append(channel, std::move(item), step), ChannelAnswer::Accepted{channel.number}});
     } else {
       break;
     }
   }
-  if (!channel.closed || !channel.items.empty()) return;
+  if (!channel.shape.closed || !channel.items.empty()) return;
   for (const auto& [call, count] : channel.getting) {
     callers_.erase(call);
     out.push_back({call, 0, ChannelAnswer::Closed{}});
@@ -201,6 +216,8 @@ void Channels::give_back(ChannelAnswer::Items taken, Step& step, ChannelAnswers&
 
 bool Channels::on_durable(PersistNumber number) {
   durable_ = std::max(durable_, number);
+  made_.decided(durable_);
+  if (undecided_.empty()) vanished_.clear();
   return !undecided_.empty() && undecided_.front().first <= durable_;
 }
 
@@ -215,7 +232,7 @@ void Channels::serve_decided(Step& step, ChannelAnswers& out) {
   }
 }
 
-void Channels::on_refused(PersistNumber number) {
+void Channels::on_refused(PersistNumber number, ChannelAnswers& out) {
   refused_ = true;
   auto each = std::ranges::lower_bound(undecided_, number, {}, &std::pair<PersistNumber, std::string>::first);
   for (; each != undecided_.end() && each->first == number; ++each) {
@@ -227,14 +244,23 @@ void Channels::on_refused(PersistNumber number) {
       return true;
     });
   }
+  for (const auto& [name, before] : made_.refused(number)) {
+    Channel& channel = channels_.find(name)->second;
+    if (before) {
+      channel.shape = *before;
+      if (channel.shape.closed) refuse_putting(channel, is_closed(name), out);
+    } else {
+      vanished_.insert(channel.number);
+      drop(name, out);
+    }
+  }
 }
 
 void Channels::restore(StoredChannel stored) {
   Channel& channel = channels_[stored.name];
   channel.number = stored.channel;
   channel.name = stored.name;
-  channel.capacity = stored.capacity;
-  channel.closed = stored.closed;
+  channel.shape = {stored.capacity, stored.closed};
   channel.durable = true;
   for (auto& [position, value] : stored.items) {
     channel.bytes += value->text.size();
@@ -249,7 +275,7 @@ void Channels::restore(StoredChannel stored) {
 std::vector<ChannelState> Channels::list() const {
   std::vector<ChannelState> states;
   for (const auto& [name, channel] : channels_) {
-    states.push_back({name, channel.capacity, channel.durable, channel.closed, channel.items.size(), channel.bytes,
+    states.push_back({name, channel.shape.capacity, channel.durable, channel.shape.closed, channel.items.size(), channel.bytes,
                       channel.putting.size(), channel.getting.size()});
   }
   return states;
@@ -272,8 +298,8 @@ void Channels::check() const {
     }
     if (bytes != channel.bytes) wrong("its bytes are counted wrong");
     if (!channel.getting.empty() && channel.ready(durable_)) wrong("an item lies there and somebody waits for it");
-    if (channel.closed && !channel.putting.empty()) wrong("it is closed and somebody waits to put");
-    if (!refused_ && channel.closed && channel.items.empty() && !channel.getting.empty())
+    if (channel.shape.closed && !channel.putting.empty()) wrong("it is closed and somebody waits to put");
+    if (!refused_ && channel.shape.closed && channel.items.empty() && !channel.getting.empty())
       wrong("it has ended and somebody waits for an item");
     for (const auto& [call, item] : channel.putting) {
       if (callers_.at(call) != &channel) wrong("a call is known elsewhere");

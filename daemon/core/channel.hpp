@@ -11,6 +11,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +22,7 @@
 
 #include "common/error.hpp"
 #include "daemon/core/step.hpp"
+#include "daemon/core/undo_log.hpp"
 
 namespace stint::core {
 
@@ -34,7 +37,9 @@ struct ChannelItem {
 
 /// What a call on a channel came to, once `after` is durable.
 struct ChannelAnswer {
-  struct Accepted {};
+  struct Accepted {
+    std::uint64_t channel = 0;
+  };
   /// To be given back where nobody is there any more.
   struct Items {
     std::uint64_t channel = 0;
@@ -62,9 +67,9 @@ struct ChannelState {
 class Channels {
  public:
   /// Makes one, or sets the capacity of the one that is there and opens it again where it was closed.
-  PersistNumber open(const std::string& name, std::uint64_t capacity, bool durable, Step& step, ChannelAnswers& out);
+  Changed open(const std::string& name, std::uint64_t capacity, bool durable, Step& step, ChannelAnswers& out);
   /// Nothing more can be put; who waits to put is refused, who waits to get is told when nothing is left.
-  PersistNumber close(const std::string& name, Step& step, ChannelAnswers& out);
+  Changed close(const std::string& name, Step& step, ChannelAnswers& out);
   /// It and what is in it is gone; who waits is refused.
   PersistNumber remove(const std::string& name, Step& step, ChannelAnswers& out);
 
@@ -82,8 +87,11 @@ class Channels {
   bool on_durable(PersistNumber number);
   /// What was put before can be taken.
   void serve_decided(Step& step, ChannelAnswers& out);
-  /// The puts of this Persist have not happened. Serves nobody before the next serve_decided.
-  void on_refused(PersistNumber number);
+  /// What this Persist put or made has not happened. Serves nobody before the next serve_decided; who waits at a channel that
+  /// never was is refused.
+  void on_refused(PersistNumber number, ChannelAnswers& out);
+  /// It never was, so nothing that was put there is: until all that was put meanwhile is decided.
+  [[nodiscard]] bool was_refused(std::uint64_t channel) const { return vanished_.contains(channel); }
 
   void restore(StoredChannel stored);
   [[nodiscard]] std::vector<ChannelState> list() const;
@@ -92,12 +100,15 @@ class Channels {
   void check() const;
 
  private:
+  struct Shape {
+    std::uint64_t capacity = 0;
+    bool closed = false;
+  };
   struct Channel {
     std::uint64_t number = 0;  ///< never used again: a new channel of the name is another one
     std::string name;
-    std::uint64_t capacity = 0;
     bool durable = false;
-    bool closed = false;
+    Shape shape;
     std::int64_t next_position = 1;
     std::uint64_t bytes = 0;
     std::deque<ChannelItem> items;
@@ -110,7 +121,9 @@ class Channels {
 
   [[nodiscard]] Channel& require(const std::string& name);
   Channel* leave_line(CallId call);
-  [[nodiscard]] PersistNumber record(const Channel& channel, Step& step) const;
+  /// `before`: nothing where it was not there.
+  Changed record(const Channel& channel, std::optional<Shape> before, Step& step);
+  void drop(const std::string& name, ChannelAnswers& out);
   PersistNumber append(Channel& channel, json::Raw item, Step& step);
   void hand_over(Channel& channel, CallId call, std::uint64_t count, Step& step, ChannelAnswers& out);
   /// Serves whoever can be served.
@@ -119,7 +132,9 @@ class Channels {
 
   std::map<std::string, Channel, std::less<>> channels_;         // nodes do not move
   std::unordered_map<CallId, Channel*> callers_;                 // who waits
-  std::deque<std::pair<PersistNumber, std::string>> undecided_;  // puts that are not on disk yet
+  std::deque<std::pair<PersistNumber, std::string>> undecided_;  // puts, and channels that were made, that are not on disk yet
+  UndoLog<std::optional<Shape>> made_;
+  std::set<std::uint64_t> vanished_;
   PersistNumber durable_ = 0;
   std::uint64_t last_number_ = 0;
   bool refused_ = false;  // what a refusal made room for is served by serve_decided

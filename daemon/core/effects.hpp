@@ -185,6 +185,9 @@ using Fact =
   if (put != nullptr) return !put->returned;
   const auto* const lease = std::get_if<LeaseFact>(&fact);
   if (lease != nullptr) return !lease->bound_anew;
+  if (const auto* const channel = std::get_if<ChannelFact>(&fact)) return channel->made;
+  if (const auto* const event = std::get_if<EventFact>(&fact)) return event->set;
+  if (const auto* const semaphore = std::get_if<SemaphoreFact>(&fact)) return semaphore->made;
   return std::holds_alternative<SubmitFact>(fact) || std::holds_alternative<StartFact>(fact);
 }
 
@@ -193,6 +196,17 @@ struct Persist {
   PersistNumber number = 0;
   std::vector<Fact> facts;
   bool patient = false;  ///< no slot stands idle meanwhile: it may wait a moment for others to be committed with
+};
+
+[[nodiscard]] inline bool has_new_work(const Persist& persist) { return std::ranges::any_of(persist.facts, refusable); }
+[[nodiscard]] inline bool is_only_new_work(const Persist& persist) {
+  return !persist.facts.empty() && std::ranges::all_of(persist.facts, refusable);
+}
+
+/// What the answer to a change waits for.
+struct Changed {
+  PersistNumber after = 0;
+  bool is_new_work = false;  ///< refused with that
 };
 
 struct Start {

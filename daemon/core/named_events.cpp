@@ -1,5 +1,6 @@
 #include "daemon/core/named_events.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -19,8 +20,11 @@ NamedEvents::Map::iterator NamedEvents::make(const std::string& name) {
 
 NamedEvents::Woken NamedEvents::set(const std::string& name, Step& step) {
   Event& event = make(name)->second;
-  if (std::exchange(event.set, true)) return {};
-  Woken woken{step.record(EventFact{name, true}), {event.waiting.begin(), event.waiting.end()}};
+  if (event.set) return {{event.after, event.after > durable_}, {}};
+  event.set = true;
+  event.after = step.record(EventFact{name, true});
+  undecided_.emplace_back(event.after, name);
+  Woken woken{{event.after, true}, {event.waiting.begin(), event.waiting.end()}};
   for (const CallId call : woken.calls) callers_.erase(call);
   event.waiting.clear();
   return woken;
@@ -47,6 +51,25 @@ void NamedEvents::leave(CallId call) {
   const auto event = found.mapped();
   event->second.waiting.erase(call);
   if (event->second.waiting.empty() && !event->second.set) events_.erase(event);
+}
+
+PersistNumber NamedEvents::set_in(const std::string& name) const {
+  const auto found = events_.find(name);
+  return found != events_.end() && found->second.set && found->second.after > durable_ ? found->second.after : 0;
+}
+
+void NamedEvents::on_durable(PersistNumber number) {
+  durable_ = std::max(durable_, number);
+  while (!undecided_.empty() && undecided_.front().first <= durable_) undecided_.pop_front();
+}
+
+void NamedEvents::on_refused(PersistNumber number) {
+  auto each = std::ranges::lower_bound(undecided_, number, {}, &std::pair<PersistNumber, std::string>::first);
+  for (; each != undecided_.end() && each->first == number; ++each) {
+    const auto found = events_.find(each->second);
+    // It may have been cleared, and set again, since. Nobody waits for one that is set.
+    if (found != events_.end() && found->second.set && found->second.after == number) events_.erase(found);
+  }
 }
 
 bool NamedEvents::is_set(const std::string& name) const {

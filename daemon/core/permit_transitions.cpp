@@ -109,6 +109,13 @@ void Scheduler::State::release_all(Step& step, Holder holder) {
   for (const LeaseId id : leases.of(holder)) release(step, id);
 }
 
+void Scheduler::State::resize(Step& step, const std::string& semaphore, std::uint64_t permits) {
+  const bool shrinks = permits < admission.size_of(semaphore);
+  admission.resize(semaphore, permits, step.now);
+  if (!shrinks) return;
+  for (const std::string& owner : owners_waiting()) break_circles(step, owner);
+}
+
 void Scheduler::State::end_waits(Step& step, JobId job) {
   job_waits.end_job(job);
   if (!leases.any_waits()) return;
@@ -123,7 +130,7 @@ void Scheduler::State::end_waits(Step& step, JobId job) {
 
 // ---- events
 
-PersistNumber Scheduler::on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out) {
+Changed Scheduler::on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out) {
   State& s = *state_;
   const auto known = s.admission.names(PermitKind::semaphore);
   if (known.size() >= limits::semaphores_max && std::ranges::find(known, name) == known.end()) {
@@ -131,14 +138,17 @@ PersistNumber Scheduler::on_semaphore(const std::string& name, std::uint64_t per
                          "semaphores_max", limits::semaphores_max);
   }
   Step step(now, s.newest_persist, out);
-  const PersistNumber number = step.record(SemaphoreFact{name, permits});
-  const bool shrinks = permits < s.admission.size_of(name);
-  s.admission.resize(name, permits, now);
-  if (shrinks) {
-    for (const std::string& owner : s.owners_waiting()) s.break_circles(step, owner);
+  const std::uint64_t before = s.admission.size_of(name);
+  const bool made = permits > 0 && (before == 0 || s.semaphores_made.is_open(name));
+  const PersistNumber number = step.record(SemaphoreFact{name, permits, made});
+  if (made) {
+    s.semaphores_made.changed(number, name, before);
+  } else {
+    s.semaphores_made.settled(name);
   }
+  s.resize(step, name, permits);
   s.fill_woken(step);
-  return number;
+  return {number, made};
 }
 
 void Scheduler::on_acquire(Acquire acquire, Time now, Effects& out) {

@@ -173,6 +173,7 @@ void Scheduler::on_durable(PersistNumber number) {
   s.log.decided(number, [&s](JobId id) { s.table.erase(id); });
   s.reservation.decided(number);
   s.leases.decided(number);
+  s.semaphores_made.decided(number);
   s.shelve_decided(number);
 }
 
@@ -205,6 +206,7 @@ void Scheduler::on_refused(PersistNumber number, Time now, Effects& out) {
     s.admission.leave(s.leases.find(id)->waiter, now);
     s.leases.end(id);
   }
+  for (const auto& [name, before] : s.semaphores_made.refused(number)) s.resize(step, name, before);
   if (!std::exchange(s.starts_held, true)) s.set_alarm(step, Alarm::store, now + refused_pause, 0);
   s.fill_all(step);
 }

@@ -168,7 +168,7 @@ class Scheduler {
 
   // ---- permits
 
-  PersistNumber on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out);
+  Changed on_semaphore(const std::string& name, std::uint64_t permits, Time now, Effects& out);
   /// Granted at once or later; then the lease exists and Granted is emitted. Throws `not_found` (no such semaphore),
   /// `limit_exceeded` (more than its size), `conflict` (it would wait in a circle).
   void on_acquire(Acquire acquire, Time now, Effects& out);

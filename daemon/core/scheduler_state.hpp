@@ -28,6 +28,7 @@
 #include "daemon/core/scheduler.hpp"
 #include "daemon/core/step.hpp"
 #include "daemon/core/timetable.hpp"
+#include "daemon/core/undo_log.hpp"
 
 namespace stint::core {
 
@@ -46,6 +47,7 @@ struct Scheduler::State {
   Timetable timetable;
   Admission admission;
   Leases leases;
+  UndoLog<std::uint64_t> semaphores_made;  // sizes before; 0: it was not there
   JobWaits job_waits;
   std::vector<WaiterId> grants_held;                  // calls that have their permits while the store refuses
   std::vector<std::pair<Lane, std::uint16_t>> woken;  // a job there has its permits, or lacks one now; may stand here twice
@@ -142,6 +144,7 @@ struct Scheduler::State {
   void apply_permits(Step& step);
   /// Then gives slots to the jobs that have their permits now.
   void fill_woken(Step& step);
+  void resize(Step& step, const std::string& semaphore, std::uint64_t permits);
   void release(Step& step, LeaseId id);
   void release_all(Step& step, Holder holder);
   /// A call has its permits: it gets its lease, where the store takes facts or is to be asked whether it does.

@@ -18,6 +18,7 @@ struct ChannelFact {
   std::uint64_t capacity = 0;
   bool closed = false;
   bool removed = false;  ///< with all that is in it
+  bool made = false;     ///< it was not there, or that may still be refused: new work
 };
 struct ChannelPutFact {
   std::uint64_t channel = 0;
@@ -31,13 +32,14 @@ struct ChannelTakeFact {
 };
 struct EventFact {
   std::string name;
-  bool set = false;
+  bool set = false;  ///< then new work
 };
 
 /// A semaphore has this size.
 struct SemaphoreFact {
   std::string name;
   std::uint64_t permits = 0;
+  bool made = false;  ///< as of a channel
 };
 /// Somebody holds permits. New work: a store without room refuses it.
 struct LeaseFact {

@@ -25,11 +25,6 @@ int on_log(void* pages, sqlite3*, const char*, int in_log) {
   return SQLITE_OK;
 }
 
-bool has_new_work(const core::Persist& persist) { return std::ranges::any_of(persist.facts, core::refusable); }
-bool is_only_new_work(const core::Persist& persist) {
-  return !persist.facts.empty() && std::ranges::all_of(persist.facts, core::refusable);
-}
-
 Error cannot_open(const std::string& path, const SqliteError& error) {
   const int primary = error.code() & 0xff;
   if (error.no_room()) {

@@ -35,21 +35,29 @@ void Exchange::work(Work&& change) {
 
 // ---- channels
 
+void Exchange::on_refused(core::PersistNumber number) {
+  core::ChannelAnswers answers;
+  channels_.on_refused(number, answers);
+  events_.on_refused(number);
+  answer(std::move(answers));
+}
+
 void Exchange::on_durable(core::PersistNumber number) {
+  events_.on_durable(number);
   if (!channels_.on_durable(number)) return;
   work([&](core::Step& step, core::ChannelAnswers& out) { channels_.serve_decided(step, out); });
 }
 
-core::PersistNumber Exchange::open(const std::string& name, std::uint64_t capacity, bool durable) {
-  core::PersistNumber after = 0;
-  work([&](core::Step& step, core::ChannelAnswers& out) { after = channels_.open(name, capacity, durable, step, out); });
-  return after;
+core::Changed Exchange::open(const std::string& name, std::uint64_t capacity, bool durable) {
+  core::Changed changed;
+  work([&](core::Step& step, core::ChannelAnswers& out) { changed = channels_.open(name, capacity, durable, step, out); });
+  return changed;
 }
 
-core::PersistNumber Exchange::close(const std::string& name) {
-  core::PersistNumber after = 0;
-  work([&](core::Step& step, core::ChannelAnswers& out) { after = channels_.close(name, step, out); });
-  return after;
+core::Changed Exchange::close(const std::string& name) {
+  core::Changed changed;
+  work([&](core::Step& step, core::ChannelAnswers& out) { changed = channels_.close(name, step, out); });
+  return changed;
 }
 
 core::PersistNumber Exchange::remove(const std::string& name) {
@@ -120,9 +128,15 @@ void Exchange::answer(core::ChannelAnswers answers) {
     }
     const core::PersistNumber after = one.after;
     ledger_.when_durable(
-        after, [answered = std::move(call.mapped()), one = std::move(one)](const std::optional<Error>& refused) mutable {
+        after, [this, answered = std::move(call.mapped()), one = std::move(one)](const std::optional<Error>& refused) mutable {
           // What was taken is taken, whatever else was refused with it.
-          if (refused && std::holds_alternative<core::ChannelAnswer::Accepted>(one.what)) one.what = *refused;
+          if (const auto* const put = std::get_if<core::ChannelAnswer::Accepted>(&one.what)) {
+            if (refused) {
+              one.what = *refused;
+            } else if (channels_.was_refused(put->channel)) {
+              one.what = unavailable("the store had no room for the channel itself", "store");
+            }
+          }
           answered(std::move(one));
         });
   }
@@ -134,15 +148,11 @@ void Exchange::give_back(core::ChannelAnswer::Items taken) {
 
 // ---- events
 
-core::PersistNumber Exchange::set(const std::string& name) {
+core::Changed Exchange::set(const std::string& name) {
   core::NamedEvents::Woken woken;
   ledger_.step([&](core::Step& step) { woken = events_.set(name, step); });
-  for (const core::CallId call : woken.calls) {
-    auto wait = waits_.extract(call);
-    feed_.served(call);
-    ledger_.when_durable(woken.after, [done = std::move(wait.mapped())](const std::optional<Error>&) { done(std::nullopt); });
-  }
-  return ledger_.newest();
+  for (const core::CallId call : woken.calls) wake(call, name, woken.changed.after);
+  return woken.changed;
 }
 
 core::PersistNumber Exchange::clear(const std::string& name) {
@@ -151,21 +161,42 @@ core::PersistNumber Exchange::clear(const std::string& name) {
 }
 
 void Exchange::wait(StreamId call, const std::string& name, std::optional<Duration> timeout, WaitDone done) {
-  try {
-    if (events_.is_set(name) || is_now(timeout)) {
-      if (!events_.is_set(name)) return done(why_left(StreamEnd::timed_out, "the event '" + name + "' is not set"));
-      return ledger_.when_durable(ledger_.newest(), [done](const std::optional<Error>&) { done(std::nullopt); });
-    }
-    static_cast<void>(events_.wait(call, name));
-  } catch (const Error& error) {
-    return done(error);
-  }
-  waits_.emplace(call, done);
-  feed_.hold(call, timeout, [this, call, name, done](StreamEnd why) {
+  const auto left = [this, call, what = "the event '" + name + "' is not set", done](StreamEnd why) {
     waits_.erase(call);
     events_.leave(call);
-    if (why != StreamEnd::cancelled) done(why_left(why, "the event '" + name + "' is not set"));
+    if (why != StreamEnd::cancelled) done(why_left(why, what));
+  };
+  if (is_now(timeout)) {
+    if (!events_.is_set(name)) return left(StreamEnd::timed_out);
+    return ledger_.when_durable(events_.set_in(name), [left, done](const std::optional<Error>& refused) {
+      refused ? left(StreamEnd::timed_out) : done(std::nullopt);
+    });
+  }
+  waits_.emplace(call, done);
+  feed_.hold(call, timeout, left);
+  stand(call, name);
+}
+
+void Exchange::stand(StreamId call, const std::string& name) {
+  if (!waits_.contains(call)) return;  // it has left meanwhile
+  try {
+    if (events_.wait(call, name)) wake(call, name, events_.set_in(name));
+  } catch (const Error& error) {
+    end_wait(call, error);
+  }
+}
+
+void Exchange::wake(StreamId call, const std::string& name, core::PersistNumber after) {
+  ledger_.when_durable(after, [this, call, name](const std::optional<Error>& refused) {
+    refused ? stand(call, name) : end_wait(call, std::nullopt);
   });
+}
+
+void Exchange::end_wait(StreamId call, const std::optional<Error>& error) {
+  const auto wait = waits_.extract(call);
+  if (!wait) return;
+  feed_.served(call);
+  wait.mapped()(error);
 }
 
 }  // namespace stint::feed

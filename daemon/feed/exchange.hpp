@@ -43,12 +43,12 @@ class Exchange {
   void restore(std::vector<core::StoredChannel> channels, const std::vector<std::string>& events);
 
   // ---- from the engine, after each commit: the refusals, then the new bound
-  void on_refused(core::PersistNumber number) { channels_.on_refused(number); }
+  void on_refused(core::PersistNumber number);
   void on_durable(core::PersistNumber number);
 
   // ---- channels; what is thrown has changed nothing. Returned is what the answer waits for.
-  core::PersistNumber open(const std::string& name, std::uint64_t capacity, bool durable);
-  core::PersistNumber close(const std::string& name);
+  core::Changed open(const std::string& name, std::uint64_t capacity, bool durable);
+  core::Changed close(const std::string& name);
   core::PersistNumber remove(const std::string& name);
   /// The put would not wait.
   [[nodiscard]] bool has_room(const std::string& name, const json::Raw& item) const { return channels_.has_room(name, item); }
@@ -59,7 +59,7 @@ class Exchange {
   [[nodiscard]] std::vector<core::ChannelState> channels() const { return channels_.list(); }
 
   // ---- events
-  core::PersistNumber set(const std::string& name);
+  core::Changed set(const std::string& name);
   core::PersistNumber clear(const std::string& name);
   using WaitDone = std::function<void(const std::optional<Error>& error)>;
   void wait(StreamId call, const std::string& name, std::optional<Duration> timeout, WaitDone done);
@@ -76,6 +76,11 @@ class Exchange {
   void channel_call(StreamId call, std::optional<Duration> timeout, const std::string& what, Answered answered);
   void answer(core::ChannelAnswers answers);
   void give_back(core::ChannelAnswer::Items taken);
+  /// The call waits until the event is set.
+  void stand(StreamId call, const std::string& name);
+  /// The event is set: the call is answered when that is on disk, and stands again where it is refused.
+  void wake(StreamId call, const std::string& name, core::PersistNumber after);
+  void end_wait(StreamId call, const std::optional<Error>& error);
 
   Feed& feed_;
   Ledger& ledger_;

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -114,6 +115,78 @@ def test_locks_while_it_is_full(state, start):
     until_taken(client)
     with daemon.connect() as other:
         assert other.call("lock.acquire", name="afterwards", timeout=seconds(5))["token"] > held["token"]
+
+
+def test_reads_while_others_are_refused(state, start):
+    """What a read tells of is there: whether somebody else's work is refused at that moment is not its matter."""
+    daemon = start(process__slots=2, state=state)
+    client = daemon.connect()
+    job = client.run(command=["echo", "before"])["id"]
+    until_refused(client, Filler(state))
+    done = threading.Event()
+    refused = []
+
+    def submits():
+        with daemon.connect() as other:
+            while not done.is_set():
+                try:
+                    other.submit(command=["true"], env={"PADDING": "x" * 20_000})
+                except RpcError as error:
+                    refused.append(error.kind)
+
+    submitters = [threading.Thread(target=submits) for _ in range(3)]
+    for each in submitters:
+        each.start()
+    try:
+        until(lambda: refused)
+        for _ in range(100):
+            assert client.call("job.get", id=job)["state"] == "finished"
+            assert client.call("job.list", limit=1)["jobs"][0]["id"] == job
+            assert client.call("lock.list") == {"locks": []}
+    finally:
+        done.set()
+        for each in submitters:
+            each.join()
+    assert set(refused) == {"unavailable"} and len(refused) > 50, len(refused)
+
+
+NEW_NAMES = {
+    "channel.open": {"capacity": 1, "durable": True},
+    "event.set": {},
+    "semaphore.set": {"permits": 1},
+}
+
+
+@pytest.mark.parametrize("method", NEW_NAMES)
+def test_new_names_leave_room_for_ends(state, start, method):
+    """Whoever makes things under ever new names is refused; the reserve is there for what ends."""
+    daemon = start(process__slots=2, state=state)
+    client = daemon.connect()
+    gate = daemon.home / "gate"
+    running = client.submit(shell=f"while [ ! -e {gate} ]; do sleep 0.02; done; exit 6")
+    client.until_state(running, "running", "running")
+    filler = Filler(state)
+    until_refused(client, filler)
+    made = []
+    for number in range(6_000):
+        if number % 500 == 0:
+            filler.fill()
+        name = str(number) + "n" * 200
+        try:
+            client.call(method, name=name, **NEW_NAMES[method])
+            made.append(name)
+        except RpcError as error:
+            assert error.kind == "unavailable" and error.data["reason"], error
+    assert len(made) < 3_000
+    gate.touch()
+    assert client.wait(running, timeout=seconds(20))[0]["exit_code"] == 6
+    (rows,) = client.call(method.split(".")[0] + ".list").values()
+    assert sorted(row["name"] for row in rows) == sorted(made)
+    daemon.restart()
+    (rows,) = daemon.connect().call(method.split(".")[0] + ".list").values()
+    assert sorted(row["name"] for row in rows) == sorted(made)
+    filler.free()
+    until_taken(daemon.connect())
 
 
 def test_full_and_free_again(state, start):

@@ -30,6 +30,9 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
     if (number <= house.durable) return done(std::nullopt);
     waiting.emplace_back(number, std::move(done));
   }
+  void when_seen(core::PersistNumber number, std::function<void(bool)> done) override {
+    when_durable(number, [done = std::move(done)](const std::optional<Error>& refused) { done(!refused); });
+  }
   api::Submitted submit(std::vector<NewJob> jobs, std::shared_ptr<const core::User> user, std::string_view,
                         std::optional<core::SubmitKey> key, std::optional<JobId> parent) override {
     std::vector<core::Submission> all;
@@ -59,7 +62,7 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
   }
   void lend(JobId, Attempt, bool) override {}
   void progress(JobId, Attempt, double, std::string) override {}
-  core::PersistNumber set_semaphore(const std::string&, std::uint64_t) override { return 0; }
+  core::Changed set_semaphore(const std::string&, std::uint64_t) override { return {}; }
   void acquire(core::Acquire, std::optional<Duration>, AcquireDone done) override { done(std::nullopt, 1); }
   core::PersistNumber release_lease(core::LeaseId, core::Holder) override { return 0; }
   core::PersistNumber resume_lease(core::LeaseId, core::Holder) override { return 0; }
@@ -111,6 +114,13 @@ class FakeBackend final : public api::Backend, public feed::Ledger {
     });
   }
 
+  /// The newest Persist is new work for which there is no room.
+  void refuse() {
+    house.scheduler.on_refused(house.scheduler.newest_persist(), house.now, house.effects);
+    rooms.on_refused(house.scheduler.newest_persist());
+    house.commit();
+    for (const auto& [number, done] : std::exchange(waiting, {})) done(unavailable("the disk is full", "the disk is full"));
+  }
   void commit() {
     house.commit();
     const auto due = std::exchange(waiting, {});

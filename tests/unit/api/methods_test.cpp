@@ -31,6 +31,56 @@ TEST_F(MethodsTest, SubmitIsAnsweredWhenItIsOnDisk) {
   EXPECT_EQ(peer.call("job.submit", {{"job", {{"task", "echo"}, {"durable", false}}}})["result"]["id"], 2) << "at once";
 }
 
+// Whoever asks about other jobs has nothing to do with what others cannot submit.
+TEST_F(MethodsTest, ReadsAreAnsweredWhateverIsRefusedMeanwhile) {
+  const JobId there = backend.house.submit(std::nullopt, true);
+  const std::vector<std::pair<std::string, json>> reads{
+      {"job.get", {{"id", there}}},  {"job.why", {{"id", there}}},     {"job.spec", {{"id", there}}},
+      {"job.list", json::object()},  {"lock.list", json::object()},    {"event.list", json::object()},
+      {"pool.list", json::object()}, {"channel.list", json::object()}, {"semaphore.list", json::object()}};
+  backend.house.auto_commit = false;
+  for (const auto& [method, params] : reads) {
+    const JobId gone = backend.scheduler().last_id() + 1;
+    EXPECT_TRUE(peer.call("job.submit", {{"job", {{"task", "echo"}}}}).is_null());
+    EXPECT_TRUE(peer.call(method, params).is_null()) << method << " is told when it is certain";
+    EXPECT_TRUE(peer.call("job.get", {{"id", gone}}).is_null());
+    backend.refuse();
+    const auto lines = peer.hear();
+    ASSERT_EQ(lines.size(), 3U) << method;
+    EXPECT_EQ(lines[0]["error"]["data"]["kind"], "unavailable");
+    ASSERT_TRUE(lines[1].contains("result")) << method << lines[1];
+    if (method == "job.list") {
+      EXPECT_EQ(lines[1]["result"]["jobs"].size(), 1U) << "the one that never was is not listed";
+    }
+    EXPECT_EQ(lines[2]["error"]["data"]["kind"], "not_found");
+  }
+}
+
+TEST_F(MethodsTest, WhoWaitsForAnEventWaitsOnWhereItsSetIsRefused) {
+  backend.house.auto_commit = false;
+  EXPECT_TRUE(peer.call("event.wait", {{"name", "go"}}).is_null());
+  EXPECT_TRUE(peer.call("event.set", {{"name", "go"}}).is_null());
+  backend.refuse();
+  const auto lines = peer.hear();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(lines[0]["error"]["data"]["kind"], "unavailable") << "that of the set";
+  EXPECT_TRUE(peer.call("event.set", {{"name", "go"}}).is_null());
+  backend.commit();
+  EXPECT_EQ(peer.hear().size(), 2U);
+}
+
+TEST_F(MethodsTest, WhatIsNewIsRefusedAndNeverWas) {
+  backend.house.auto_commit = false;
+  EXPECT_TRUE(peer.call("channel.open", {{"name", "c"}, {"capacity", 1}, {"durable", true}}).is_null());
+  EXPECT_TRUE(peer.call("channel.get", {{"name", "c"}}).is_null());
+  backend.refuse();
+  const auto lines = peer.hear();
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0]["error"]["data"]["kind"], "not_found") << "who waits there is told";
+  EXPECT_EQ(lines[1]["error"]["data"]["kind"], "unavailable");
+  EXPECT_EQ(kind_of("channel.get", {{"name", "c"}}), "not_found");
+}
+
 TEST_F(MethodsTest, SubmitManyBothForms) {
   auto answer = peer.call("job.submit_many", {{"template", {{"command", {"echo", "{}"}}}}, {"items", {"a", 2}}});
   EXPECT_EQ(answer["result"]["first"], 1);

@@ -28,7 +28,7 @@ struct ChannelTest : ::testing::Test {
     channels.check();
   }
   void open(std::uint64_t capacity, bool durable = false) {
-    work([&](Step& step) { channels.open("c", capacity, durable, step, out); });
+    work([&](Step& step) { changed = channels.open("c", capacity, durable, step, out); });
   }
   CallId put(const std::string& text) {
     work([&](Step& step) { channels.put(++calls, "c", json::Raw{text}, step, out); });
@@ -41,6 +41,11 @@ struct ChannelTest : ::testing::Test {
   void durable(PersistNumber number) {
     channels.on_durable(number);
     work([&](Step& step) { channels.serve_decided(step, out); });
+  }
+  void refuse(PersistNumber number) {
+    out.clear();
+    channels.on_refused(number, out);
+    channels.check();
   }
   /// What the call came to in the last step: its items, "ok", "closed", the kind of an error, or "waits".
   std::string answer(CallId call) {
@@ -74,6 +79,7 @@ struct ChannelTest : ::testing::Test {
   Channels channels;
   ChannelAnswers out;
   PersistNumber newest = 0;
+  Changed changed;
   CallId calls = 0;
 };
 
@@ -188,12 +194,44 @@ TEST_F(ChannelTest, ARefusedPutLeavesNoTrace) {
   put("1");
   const PersistNumber refused = newest;
   const CallId behind = put("2");
-  channels.on_refused(refused);
-  channels.check();
+  refuse(refused);
   durable(refused);
   EXPECT_EQ(answer(behind), "ok") << "there is room again";
   durable(newest);
   EXPECT_EQ(answer(get()), "2 ");
+}
+
+TEST_F(ChannelTest, ARefusedChannelNeverWas) {
+  open(1, true);
+  const PersistNumber made = newest;
+  put("1");
+  const CallId full = put("2");
+  refuse(newest);
+  refuse(made);
+  EXPECT_TRUE(channels.list().empty());
+  EXPECT_EQ(answer(full), "not_found") << "who waits there is told";
+  EXPECT_TRUE(channels.was_refused(1)) << "a put that was recorded meanwhile has gone nowhere";
+  open(2);
+  durable(newest);
+  EXPECT_EQ(channels.list().front().durable, false) << "the name is free again";
+}
+
+TEST_F(ChannelTest, WhatBecameOfARefusedChannelMeanwhileStands) {
+  open(1, true);
+  open(2, true);
+  EXPECT_TRUE(changed.is_new_work) << "else it would be made without having been asked for";
+  refuse(newest - 1);
+  EXPECT_EQ(channels.list().front().capacity, 2U);
+  durable(newest);
+  open(3, true);
+  EXPECT_FALSE(changed.is_new_work) << "it is there: that needs no room";
+  work([&](Step& step) { channels.remove("c", step, out); });
+  open(1, true);
+  open(2, true);
+  const PersistNumber again = newest;
+  durable(again - 1);
+  refuse(again);
+  EXPECT_EQ(channels.list().front().capacity, 1U) << "as it is on disk";
 }
 
 TEST_F(ChannelTest, BytesAreBoundedToo) {
@@ -274,7 +312,7 @@ TEST_F(ChannelTest, RandomCallsLoseAndDoubleNothing) {
           while (decided < newest && below(3) != 0) {
             ++decided;
             if (undecided.contains(decided) && below(4) == 0) {
-              channels.on_refused(decided);
+              channels.on_refused(decided, out);
               for (const auto& text : undecided[decided]) accepted.erase(text);
             }
             durable(decided);
@@ -332,6 +370,26 @@ TEST_F(NamedEventsTest, SetWakesAllWhoWait) {
   clear("go");
   EXPECT_FALSE(events.is_set("go"));
   EXPECT_FALSE(events.wait(5, "go"));
+}
+
+TEST_F(NamedEventsTest, ARefusedSetLeavesNoTrace) {
+  EXPECT_FALSE(events.wait(1, "go"));
+  set("go");
+  EXPECT_EQ(set("go").changed.after, newest) << "this one hangs on it too";
+  EXPECT_TRUE(set("go").changed.is_new_work);
+  events.on_refused(newest);
+  EXPECT_TRUE(events.list().empty());
+  EXPECT_FALSE(events.wait(1, "go")) << "who was woken waits anew";
+  set("go");
+  const PersistNumber first = newest;
+  clear("go");
+  set("go");
+  events.on_refused(first);
+  EXPECT_TRUE(events.is_set("go")) << "it was set again";
+  EXPECT_EQ(events.set_in("go"), newest);
+  events.on_durable(newest);
+  EXPECT_EQ(events.set_in("go"), 0U);
+  EXPECT_FALSE(set("go").changed.is_new_work);
 }
 
 TEST_F(NamedEventsTest, AsManyAsThereMayBe) {

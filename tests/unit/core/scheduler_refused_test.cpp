@@ -49,6 +49,39 @@ TEST_F(RefusedTest, ARefusedStartStandsInLineAgainAndIsTriedAfterTheTimer) {
   EXPECT_EQ(state_of(third), State::queued);
 }
 
+TEST_F(RefusedTest, ARefusedSemaphoreNeverWas) {
+  const auto set = [this](std::uint64_t permits) {
+    out_.clear();
+    const Changed changed = scheduler_->on_semaphore("s", permits, now_, out_);
+    scheduler_->check();
+    return changed;
+  };
+  const auto size = [this] { return scheduler_->admission().size_of("s"); };
+  EXPECT_TRUE(set(2).is_new_work);
+  refused(scheduler_->newest_persist());
+  EXPECT_TRUE(scheduler_->admission().names(PermitKind::semaphore).empty());
+
+  const Changed first = set(2);
+  EXPECT_TRUE(set(3).is_new_work) << "else it would be made without having been asked for";
+  refused(first.after);
+  EXPECT_EQ(size(), 3U) << "a later one stands";
+  durable();
+  EXPECT_FALSE(set(4).is_new_work) << "it is there: that needs no room";
+  EXPECT_FALSE(set(0).is_new_work) << "this frees some";
+
+  const Changed kept = set(2);
+  const Changed more = set(5);
+  scheduler_->on_durable(kept.after);
+  refused(more.after);
+  EXPECT_EQ(size(), 2U) << "as it is on disk";
+
+  set(0);
+  const Changed gone = set(1);
+  set(0);
+  refused(gone.after);
+  EXPECT_EQ(size(), 0U);
+}
+
 TEST_F(RefusedTest, NonDurableWorkGoesOnMeanwhile) {
   reserve();
   const JobId durable_job = submit(spec());

@@ -164,6 +164,9 @@ void Simulation::settle() {
     if (!any) throw std::logic_error("jobs are left and nothing can happen any more");
   }
   if (!held_.empty()) throw std::logic_error("effects are held though everything is durable");
+  for (const SemaphoreFact& stored : store_.permits().semaphores) {
+    if (scheduler_->admission().size_of(stored.name) != stored.permits) throw std::logic_error("a semaphore is another on disk");
+  }
   if (!running_.empty()) throw std::logic_error("an executor runs what the scheduler does not know");
   scheduler_->each_after(0, 1, [](const Job& job) -> bool { wrong(job.id, "never leaves"); });
   for (const JobId id : given_) check_account(id);

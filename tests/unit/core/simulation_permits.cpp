@@ -7,7 +7,9 @@
 namespace stint::core::simulation {
 
 bool Simulation::semaphore() {
-  scheduler_->on_semaphore("s", 2 + below(3), now_, effects_);
+  // The second one, which no job needs, comes and goes.
+  const bool needed = chance(0.5);
+  scheduler_->on_semaphore(needed ? "s" : "t", needed ? 2 + below(3) : below(3), now_, effects_);
   count("on_semaphore");
   after_event();
   return true;

@@ -44,6 +44,15 @@ class EngineTest : public testing::Test {
     store_.commit();
   }
 
+  /// Notes what becomes of a submit, and of a read that comes after it.
+  void submit_and_read() {
+    submit(1, 0);
+    engine_.when_durable(engine_.newest(),
+                         [this](const std::optional<Error>& refused) { told_ += refused ? "-submit " : "+submit "; });
+    engine_.when_seen(engine_.newest(), [this](bool stands) { told_ += stands ? "+read " : "-read "; });
+  }
+
+  std::string told_;
   boost::asio::io_context io_;
   fakes::HandStore store_;
   TaskRegistry tasks_;
@@ -69,6 +78,40 @@ TEST_F(EngineTest, AStartThatIsCalledBackBeforeItsCommitNeverGoesOut) {
   EXPECT_EQ(programs_.started, (std::vector{quick, first, urgent})) << "the second stood ahead of its slot";
   store_.commit();
   EXPECT_EQ(programs_.started, (std::vector{quick, first, urgent, first + 1}));
+}
+
+TEST_F(EngineTest, AReadThatHasSeenWhatIsRefusedIsAskedAgain) {
+  submit_and_read();
+  EXPECT_EQ(told_, "");
+  store_.refuse();
+  EXPECT_EQ(told_, "-submit -read ");
+  engine_.when_seen(engine_.newest(), [this](bool stands) { told_ += stands ? "+again" : "-again"; });
+  EXPECT_EQ(told_, "-submit -read +again") << "nothing is left that it would wait for";
+}
+
+// Else a read would wait for the next one for ever, where many try.
+TEST_F(EngineTest, WhileTheStoreRefusesOneAsksItAndOthersAreToldTheSame) {
+  submit(1, 0);
+  store_.refuse();
+  submit_and_read();
+  submit_and_read();
+  EXPECT_EQ(told_, "");
+  io_.poll();
+  EXPECT_EQ(told_, "-submit -read ") << "the second; the first asks";
+  submit_and_read();
+  told_.clear();
+  engine_.when_seen(engine_.newest(), [this](bool stands) {
+    told_ += stands ? "" : "-early ";
+    engine_.when_seen(engine_.newest(), [this](bool) { told_ += "again "; });
+  });
+  store_.refuse();
+  EXPECT_EQ(told_, "-submit -submit -read -read -early again ") << "those that were turned away meanwhile are undone by then";
+  told_.clear();
+  submit_and_read();
+  store_.commit();
+  submit_and_read();
+  store_.commit();
+  EXPECT_EQ(told_, "+submit +read +submit +read ");
 }
 
 }  // namespace

@@ -38,5 +38,18 @@ TEST(Held, TakesExactlyWhatWaitsForARefusedPersist) {
   EXPECT_TRUE(held.take_exactly(2).empty());
 }
 
+TEST(Held, TakesTheReadsThatMayHaveSeenARefusedPersist) {
+  Held held;
+  std::vector<int> asked;
+  for (int each : {10, 20, 21, 30}) {
+    held.add(static_cast<core::PersistNumber>(each / 10), Held::Read([&asked, each](bool) { asked.push_back(each); }));
+    held.add(static_cast<core::PersistNumber>(each / 10), start_of(static_cast<JobId>(each)));
+  }
+  for (const Held::Read& read : held.take_reads(2)) read(false);
+  EXPECT_EQ(asked, (std::vector{20, 21, 30})) << "what is newer has seen it too";
+  EXPECT_EQ(held.size(), 5U);
+  EXPECT_TRUE(held.take_reads(2).empty());
+}
+
 }  // namespace
 }  // namespace stint

@@ -23,9 +23,15 @@ class HandStore final : public db::Store {
   void on_failure(std::function<void(const std::string&)>) override {}
   void on_commit(CommitCallback callback) override { committed_ = std::move(callback); }
   /// All that it was given is on disk.
-  void commit() { committed_({{}, newest_, {}, true}); }
+  void commit() {
+    new_work_.clear();
+    committed_({{}, newest_, {}, true});
+  }
+  /// The same, but for new work: there is no room for it.
+  void refuse() { committed_({std::exchange(new_work_, {}), newest_, "the disk is full", false}); }
   void persist(core::Persist facts) override {
     newest_ = std::max(newest_, facts.number);
+    if (core::has_new_work(facts)) new_work_.insert(new_work_.begin(), facts.number);
     for (auto& fact : facts.facts) {
       if (auto* finish = std::get_if<core::FinishFact>(&fact)) by_seq_[finish->job->seq] = finish->job;
       if (auto* forget = std::get_if<core::ForgetFact>(&fact)) {
@@ -106,6 +112,7 @@ class HandStore final : public db::Store {
  private:
   CommitCallback committed_;
   core::PersistNumber newest_ = 0;
+  std::vector<core::PersistNumber> new_work_;  // not decided, newest first
   std::map<Seq, core::FinishedPtr> by_seq_;
   std::set<JobId> forgotten_;
   std::deque<std::function<void()>> queue_;
