@@ -22,8 +22,8 @@ namespace stint::worker {
 [[nodiscard]] UniqueFd lock_dead_folder(const std::string& folder);
 /// Whether there is a lock file.
 [[nodiscard]] bool has_lock(const std::string& folder);
-/// Notes in its lock file the worker's pid and which file that is, for whoever takes it over or has to end it. Before anybody is told of the worker:
-/// one without a noted pid has nothing to do and will never have.
+/// Notes in its lock file the worker's pid and which file that is, for whoever takes it over or has to end it. Before
+/// anybody is told of the worker: one without a noted pid has nothing to do and will never have.
 void note_pid(const WorkerPlace& place, pid_t pid);
 /// The pid noted there; 0 where there is none.
 [[nodiscard]] pid_t noted_pid(const std::string& folder);
