@@ -332,8 +332,8 @@ class Daemon:
         """Pids of living workers by what their folders say: the same with and without a daemon."""
         found = []
         for lock in self.state.glob("workers/*/lock"):
-            with contextlib.suppress(OSError, ValueError):
-                pid = int(lock.read_text())
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                pid = int(lock.read_text().splitlines()[0])
                 if process_name(pid) == f"stint-{role}" and str(self.state).encode() in command_line(pid):
                     found.append(pid)
         return found
