@@ -120,9 +120,12 @@ def test_cancel_takes_the_strays_of_that_job_only(start):
 def test_a_program_that_ignores_everything(start):
     daemon = start(process__slots=2)
     client = daemon.connect()
-    text = "trap '' TERM; setsid sh -c \"trap '' TERM; (sleep 300 & echo \\$! ); while :; do sleep 1; done\" & sleep 0.1; echo ready; while :; do sleep 1; done"
+    note = daemon.home / "stray"
+    text = (f"trap '' TERM; setsid sh -c \"trap '' TERM; sleep 300 & echo \\$! >{note}; while :; do sleep 1; done\" & "
+            f"until [ -s {note} ]; do sleep 0.01; done; echo ready; while :; do sleep 1; done")
     job = client.submit(shell=text, grace=0.3)
-    stray = int(client.until_output(job, "ready").split()[0])
+    client.until_output(job, "ready")
+    stray = int(note.read_text())
     before = time.monotonic()
     client.call("job.cancel", ids=[job])
     assert client.call("job.get", id=job)["phase"] == "stopping"
